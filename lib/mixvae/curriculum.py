@@ -1,0 +1,65 @@
+"""How a newcomer starts: as a perturbed copy of a channel that has more to explain than it can.
+
+A raised KL weight alone cannot make a new channel used, since its cost does not depend on which channel is chosen;
+a copy competes for its parent's images from the first step.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from mixvae.model import MixVAE
+
+NOISE = 0.1  # of a copied row, relative to its own root mean square
+
+
+def map_components(model: MixVAE, params: dict, change: Callable[[Array], Array]) -> dict:
+    """`params` with `change` applied to each channel's own parameters, the channel's axis first.
+
+    Those are the rows of the embedding table, of the router and, in the decentralized layout, of the latent head.
+    """
+    k = model.num_components
+
+    def rows(leaf: Array) -> Array:
+        split = leaf.reshape(*leaf.shape[:-1], k, -1)
+        return jnp.moveaxis(change(jnp.moveaxis(split, -2, 0)), 0, -2).reshape(leaf.shape)
+
+    posterior = params["encoder"]["posterior"]
+    own = ("router", "latent") if model.encoder.posterior.num_latents == k else ("router",)
+    posterior = {**posterior, **{name: jax.tree.map(rows, posterior[name]) for name in own}}
+    encoder = {**params["encoder"], "posterior": posterior}
+    return {**params, "embeddings": change(params["embeddings"]), "encoder": encoder}
+
+
+def parents_of(newcomers: Int[np.ndarray, "n"], losses: Float[np.ndarray, "k"]) -> Int[np.ndarray, "n"]:
+    """Each newcomer's parent: the unlocked channels by falling summed loss, one newcomer each, then around again."""
+    order = np.argsort(-np.asarray(losses)[: newcomers[0]], kind="stable")
+    return order[np.arange(len(newcomers)) % len(order)]
+
+
+def split(key: PRNGKeyArray, model: MixVAE, params: dict, parents: Array, newcomers: Array) -> dict:
+    """`params` with every newcomer's rows copied from its parent's, plus noise at NOISE of each row's size."""
+    keys = iter(jax.random.split(key, 8))
+
+    def change(rows: Array) -> Array:
+        copied = rows[parents]
+        size = jnp.sqrt(jnp.mean(jnp.square(copied), axis=tuple(range(1, rows.ndim)), keepdims=True))
+        return rows.at[newcomers].set(copied + NOISE * size * jax.random.normal(next(keys), copied.shape))
+
+    return map_components(model, params, change)
+
+
+def forget(model: MixVAE, optimiser_state: optax.OptState, newcomers: Array) -> optax.OptState:
+    """The optimiser's state with the newcomers' moments at zero."""
+
+    def zero(moments: dict) -> dict:
+        return map_components(model, moments, lambda rows: rows.at[newcomers].set(0.0))
+
+    def visit(part):
+        return part._replace(mu=zero(part.mu), nu=zero(part.nu)) if hasattr(part, "mu") else part
+
+    return jax.tree.map(visit, optimiser_state, is_leaf=lambda part: hasattr(part, "mu"))

@@ -1,0 +1,200 @@
+"""Data sets: `load_dataset` turns a name, a file or a folder into uint8 images and int32 labels, split once.
+
+Letters: N images, H W their size in pixels, C image channels (1 grey, 3 RGB).
+"""
+
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, Int32, Num, UInt8
+
+from mixvae.catalogue import NAMED
+from mixvae.sources import IDX_FILES, READERS, Source, read_idx_folder, read_image_folder
+
+MIN_SIDE = 8  # pixels; the decoders draw nothing smaller
+MAX_CLASSES = 65_536  # above it, a label is surely an identifier
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Images and labels, split once. Label -1 is unlabelled; an empty split keeps its trailing shape."""
+
+    name: str
+    x_train: UInt8[np.ndarray, "n h w c"]
+    y_train: Int32[np.ndarray, "n"]
+    x_val: UInt8[np.ndarray, "v h w c"]
+    y_val: Int32[np.ndarray, "v"]
+    x_test: UInt8[np.ndarray, "t h w c"]
+    y_test: Int32[np.ndarray, "t"]
+    class_names: tuple[str, ...]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return self.x_train.shape[1:]
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes that the labels tell apart; 0 when nothing is labelled."""
+        return len(self.class_names)
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.x_train)} train, {len(self.x_val)} val, {len(self.x_test)} test"
+        return f"Dataset({self.name}: {sizes}, images {self.image_shape}, {self.num_classes} classes)"
+
+
+def load_dataset(name_or_path: str | os.PathLike[str], *, validation: int = 0) -> Dataset:
+    """A built-in data set by its name, or your own images by their path.
+
+    Names: `mnist`, `fashion_mnist` (from data/fashion_mnist, Debian's package or a checked download), and `digits`
+    (scikit-learn's 8 x 8 images, for quick trials).
+
+    Paths:
+    - `.npz`: x_train, y_train, x_test, y_test, or x (or images) and y (or labels); all but the images optional;
+    - `.parquet`: a column `image` (PNG or JPEG bytes, struct{bytes, path}, or numbers) and perhaps `label`;
+    - a folder of PNG or JPEG files, with a subfolder a class, perhaps under train/ and test/;
+    - a folder of the four gzip IDX files in which MNIST and its relatives come.
+
+    Images are grey [N, H, W] or RGB [N, H, W, 3] with H, W >= 8. Integers must lie in 0..255 and are kept; floats
+    must lie in [0, 1] and are scaled by 255 and rounded; booleans become 0 and 255. Labels are class numbers, or
+    strings, which are numbered in sorted order; -1, "" and null mean unlabelled.
+
+    Where there is no test set, one sixth of the images is held out as one. `validation` counts the images that are
+    then taken from the training images, never from the test set. Both follow a fixed permutation, so files sorted by
+    class are safe, and the same call always gives the same split.
+
+    Raises ValueError that names the file, what was expected and what was found; FileNotFoundError for what is missing.
+    """
+    where, source = _read(name_or_path)
+    x_train = as_images(source.x_train, f"{where}: training images")
+    y_train = as_labels(source.y_train, len(x_train), f"{where}: training labels")
+    if source.x_test is None:
+        sixth = max(1, round(len(x_train) / 6))
+        (x_train, y_train), (x_test, y_test) = _hold_out(x_train, y_train, sixth, f"{where}: test images")
+    else:
+        x_test = as_images(source.x_test, f"{where}: test images")
+        y_test = as_labels(source.y_test, len(x_test), f"{where}: test labels")
+    if x_test.shape[1:] != x_train.shape[1:]:
+        raise ValueError(f"{where}: expected test images {x_train.shape[1:]} as in training, found {x_test.shape[1:]}")
+    y_train, y_test, class_names = number_classes(y_train, y_test, where)
+    (x_train, y_train), (x_val, y_val) = _hold_out(x_train, y_train, validation, f"{where}: validation images")
+    name = Path(where).resolve().name
+    return Dataset(name, x_train, y_train, x_val, y_val, x_test, y_test, source.class_names or class_names)
+
+
+def draw_labels(y: Int[np.ndarray, "n"], count: int, num_classes: int, seed: int) -> Int32[np.ndarray, "n"]:
+    """The labels of `count` images chosen by `seed`, and -1 elsewhere: the labelled set of a semi-supervised run.
+
+    Every class gives count // num_classes of them; the rest is dealt one each to classes in random order, so count=10
+    with ten classes is one random image of each. With one seed, a larger draw contains the smaller.
+
+    Raises ValueError when `y` (-1: no label to give) cannot give so many.
+    """
+    largest = y.max(initial=-1)
+    if count < 0 or not largest < num_classes:
+        found = f"count={count}, num_classes={num_classes}, largest label {largest}"
+        raise ValueError(f"draw_labels: expected count >= 0 and num_classes above every label, found {found}")
+    random = np.random.RandomState(seed)  # unlike Generator, the same numbers in every version of NumPy
+    share, rest = divmod(count, num_classes)
+    available = np.bincount(y[y >= 0], minlength=num_classes)
+    spare = [c for c in random.permutation(num_classes) if available[c] > share]
+    if available.min() < share or len(spare) < rest:
+        asked = f"{share} from each of {num_classes} classes and one more from {rest} of them"
+        raise ValueError(f"draw_labels: count={count} asks for {asked}, found {available.tolist()} labels a class")
+    drawn = np.full(len(y), -1, np.int32)
+    for c in range(num_classes):
+        members = random.permutation(np.flatnonzero(y == c))
+        drawn[members[: share + (c in spare[:rest])]] = c
+    return drawn
+
+
+def as_images(x: Num[np.ndarray, "n h w *c"], where: str) -> UInt8[np.ndarray, "n h w c"]:
+    """Checked and brought to uint8 as `load_dataset` says; `where` names them in errors. Raises ValueError."""
+    if x.dtype.kind not in "buif":
+        raise ValueError(f"{where}: expected numbers, found {x.dtype}")
+    x = x[..., None] if x.ndim == 3 else x
+    if x.ndim != 4 or x.shape[3] not in (1, 3):
+        raise ValueError(f"{where}: expected grey [N, H, W] or RGB [N, H, W, 3], found shape {x.shape}")
+    if not len(x) or min(x.shape[1:3]) < MIN_SIDE:
+        raise ValueError(f"{where}: expected at least one, and H, W >= {MIN_SIDE}, found shape {x.shape}")
+    if x.dtype == np.uint8:
+        return x
+    if x.dtype == bool:
+        return x * np.uint8(255)
+    low, high, top = x.min(), x.max(), 1 if x.dtype.kind == "f" else 255
+    if not (0 <= low and high <= top):  # so written, NaN is refused too
+        found = "missing pixels (NaN)" if np.isnan(low) else f"{low:g} to {high:g}"
+        raise ValueError(f"{where}: expected {x.dtype} pixels from 0 to {top}, found {found}")
+    return (x if top == 255 else np.rint(x * 255)).astype(np.uint8)
+
+
+def as_labels(y: np.ndarray | None, n: int, where: str) -> np.ndarray:
+    """int32 [n] with -1 for unlabelled (None: all of them), or strings [n] as they are. Raises ValueError."""
+    if y is None:
+        return np.full(n, -1, np.int32)
+    if y.shape != (n,):
+        raise ValueError(f"{where}: expected one for each of the {n} images, found shape {y.shape}")
+    if y.dtype.kind == "U":
+        return y
+    if y.dtype.kind not in "iu":
+        raise ValueError(f"{where}: expected integers (-1: unlabelled) or strings, found {y.dtype}")
+    if y.min() < -1 or y.max() >= MAX_CLASSES:
+        raise ValueError(f"{where}: expected -1 (unlabelled) to {MAX_CLASSES - 1}, found {y.min()} to {y.max()}")
+    return y.astype(np.int32)
+
+
+def number_classes(
+    y_train: np.ndarray, y_test: np.ndarray, where: str
+) -> tuple[Int32[np.ndarray, "n"], Int32[np.ndarray, "t"], tuple[str, ...]]:
+    """Both label arrays as int32, and the class names: the sorted strings, or "0" to the largest number."""
+    texts = [y for y in (y_train, y_test) if y.dtype.kind == "U"]
+    if not texts:
+        return y_train, y_test, tuple(map(str, range(max(y_train.max(), y_test.max()) + 1)))
+    if any(y.max() >= 0 for y in (y_train, y_test) if y.dtype.kind != "U"):
+        raise ValueError(f"{where}: expected all labels to be strings, or none, found strings and numbers")
+    names = sorted({str(label) for y in texts for label in y} - {""})
+    number = {"": -1} | {name: i for i, name in enumerate(names)}
+    y_train, y_test = (np.array([number.get(label, -1) for label in y], np.int32) for y in (y_train, y_test))
+    return y_train, y_test, tuple(names)
+
+
+def _hold_out(x: np.ndarray, y: np.ndarray, count: int, what: str) -> tuple[tuple, tuple]:
+    """(x, y) of those kept and of the `count` held out by a fixed permutation, each in stored order."""
+    n = len(x)
+    if not isinstance(count, int | np.integer) or not 0 <= count < n:
+        raise ValueError(f"{what}: expected to hold out 0 to {n - 1} of {n} training images, asked for {count!r}")
+    if count == 0:
+        return (x, y), (x[:0], y[:0])
+    order = np.random.RandomState(0).permutation(n)
+    held, kept = np.sort(order[:count]), np.sort(order[count:])
+    return (x[kept], y[kept]), (x[held], y[held])
+
+
+def _read(name_or_path: str | os.PathLike[str]) -> tuple[str, Source]:
+    """What error messages call it, and what is in it."""
+    if name_or_path in NAMED:
+        return str(name_or_path), NAMED[name_or_path]()
+    path = Path(name_or_path).expanduser()
+    if name_or_path == "" or not path.exists():
+        raise _not_found(str(name_or_path))
+    try:
+        if path.is_file() and path.suffix.lower() in READERS:
+            return str(path), READERS[path.suffix.lower()](path)
+        if path.is_dir():
+            packed = any((path / name).exists() for name in IDX_FILES)
+            return str(path), read_idx_folder(path) if packed else read_image_folder(path)
+    except PermissionError as error:
+        raise ValueError(f"{path}: expected something readable, found {error}") from None
+    raise ValueError(f"{path}: expected a folder or a file ending in {' or '.join(READERS)}, found neither")
+
+
+def _not_found(name: str) -> Exception:
+    """A misspelt name is a ValueError, a missing path a FileNotFoundError."""
+    known = f"the names are {', '.join(NAMED)}; a path may lead to a folder, .npz or .parquet"
+    if Path(name).name != name or Path(name).suffix:
+        return FileNotFoundError(f"{name}: no such file or folder; {known}")
+    near = "".join(f"did you mean {match!r}? " for match in get_close_matches(name.lower(), NAMED, n=1, cutoff=0.5))
+    return ValueError(f"unknown data set {name!r}: {near}{known}")

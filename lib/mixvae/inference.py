@@ -1,0 +1,92 @@
+"""What a trained model says of images, in batches of one compiled size."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
+
+from mixvae.losses import kl_normal
+from mixvae.model import MixVAE
+from mixvae.routing import lock
+
+BATCH = 500
+
+
+class Prediction(NamedTuple):
+    """For N images, K channels, D latent dimensions; `sigma` is None with the standard head."""
+
+    responsibilities: Float[np.ndarray, "n k"]
+    channel: Int[np.ndarray, "n"]
+    z_mean_per_component: Float[np.ndarray, "n k d"]
+    z_log_var_per_component: Float[np.ndarray, "n k d"]
+    mean: Float[np.ndarray, "n h w c"]
+    sigma: Float[np.ndarray, "n h w c"] | None
+
+
+def predict(model: MixVAE, state: Any, x: Array) -> Prediction:
+    """Responsibilities, every channel's latents, and the image as its most probable channel decodes its mean latent.
+
+    `x` [N, H, W, C] is uint8, or floats in [0, 1]; `state` is a trainer's State, whose averaged weights are used. Raises
+    ValueError for other images.
+    """
+    return Prediction(*in_batches(partial(_predict, model), state.average, x, state.knobs.k_active))
+
+
+@partial(jax.jit, static_argnums=0)
+def _predict(model, params, x, k_active):
+    posterior = model.apply({"params": params}, x, method="encode")
+    q = jax.nn.softmax(lock(posterior.logits, k_active))
+    shape = (*q.shape, posterior.mean.shape[-1])
+    mean, log_var = (jnp.broadcast_to(a, shape) for a in (posterior.mean, posterior.log_var))
+    channel = jnp.argmax(q, -1)
+    image = decode_channel(model, params, mean, channel)
+    return q, channel, mean, log_var, *(image if isinstance(image, tuple) else (image, None))
+
+
+def decode_channel(model: MixVAE, params: Any, z: Float[Array, "n k d"], channel: Int[Array, "n"]) -> Any:
+    """Every image by the latent and the embedding of one channel."""
+    chosen = jax.nn.one_hot(channel, model.num_components)
+    return model.apply({"params": params}, jnp.einsum("nk,nkd->nd", chosen, z), chosen, method="decode")
+
+
+def responsibilities(model: MixVAE, params: Any, x: Array, k_active: Any) -> Float[np.ndarray, "n k"]:
+    """q(c|x) over the unlocked channels."""
+    return in_batches(partial(_responsibilities, model), params, x, k_active)
+
+
+@partial(jax.jit, static_argnums=0)
+def _responsibilities(model, params, x, k_active):
+    return jax.nn.softmax(lock(model.apply({"params": params}, x, method="encode").logits, k_active))
+
+
+def channel_losses(model: MixVAE, params: Any, x: Array, k_active: Any) -> Float[np.ndarray, "k"]:
+    """Summed over the images each channel is chosen for: -log p(x|z, e) + KL of that channel's latent, in nats."""
+    channel, loss = in_batches(partial(_chosen_loss, model), params, x, k_active)
+    return np.bincount(channel, weights=loss, minlength=model.num_components)
+
+
+@partial(jax.jit, static_argnums=0)
+def _chosen_loss(model, params, x, k_active):
+    posterior = model.apply({"params": params}, x, method="encode")
+    channel = jnp.argmax(lock(posterior.logits, k_active), -1)
+    chosen = jax.nn.one_hot(channel, model.num_components)
+    z = jnp.einsum("nk,nkd->nd", chosen, jnp.broadcast_to(posterior.mean, (*chosen.shape, posterior.mean.shape[-1])))
+    kl = jnp.sum(chosen * kl_normal(posterior.mean, posterior.log_var), -1)
+    return channel, model.apply({"params": params}, z, chosen, x, method="nll") + kl
+
+
+def in_batches(function: Any, params: Any, x: UInt8[np.ndarray, "n h w c"], k_active: Any) -> Any:
+    """`function(params, pixels, k_active)` over batches of BATCH images, the last one padded, results joined."""
+    x = np.asarray(x)
+    if x.ndim != 4 or x.dtype.kind not in "uf":
+        raise ValueError(f"images have shape {x.shape} and type {x.dtype}; expected [N, H, W, C], uint8 or floats in [0, 1]")
+    parts = []
+    for start in range(0, max(len(x), 1), BATCH):
+        part = x[start : start + BATCH]
+        padded = np.zeros((BATCH, *x.shape[1:]), np.float32)
+        padded[: len(part)] = part / 255.0 if x.dtype == np.uint8 else part
+        parts.append(jax.tree.map(lambda a, n=len(part): np.asarray(a)[:n], function(params, padded, k_active)))
+    return jax.tree.map(lambda *a: np.concatenate(a), *parts)

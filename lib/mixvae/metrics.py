@@ -1,0 +1,188 @@
+"""What a run is judged by, on held-out images: clustering, usage, separation, calibration, estimator bias.
+
+Functions of concrete arrays. No figure is given from fewer than MINIMUM images: they raise ValueError instead.
+"""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+from scipy.special import entr
+from scipy.stats import spearmanr
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.neighbors import KNeighborsClassifier
+
+MINIMUM = 100
+SPEARMAN_PIXELS = 1_000_000
+
+
+def clustering_accuracy(channels: Int[np.ndarray, "n"], labels: Int[np.ndarray, "n"]) -> float:
+    """Share of images right under the best one-to-one channel-label map (Kuhn, 1955: the Hungarian method).
+
+    There may be more channels than labels, or fewer: what is left over is wrong. Images labelled -1 are left out.
+    """
+    table = contingency_matrix(*_labelled(channels, labels))
+    return float(table[linear_sum_assignment(table, maximize=True)].sum() / table.sum())
+
+
+def majority_purity(channels: Int[np.ndarray, "n"], labels: Int[np.ndarray, "n"]) -> float:
+    """Share of images that carry the commonest label of their channel. Images labelled -1 are left out."""
+    table = contingency_matrix(*_labelled(channels, labels))
+    return float(table.max(axis=1).sum() / table.sum())
+
+
+def nmi(channels: Int[np.ndarray, "n"], labels: Int[np.ndarray, "n"]) -> float:
+    """I(channel; label) over the arithmetic mean of their entropies, in [0, 1]. Images labelled -1 are left out."""
+    return float(normalized_mutual_info_score(*_labelled(channels, labels), average_method="arithmetic"))
+
+
+def ari(channels: Int[np.ndarray, "n"], labels: Int[np.ndarray, "n"]) -> float:
+    """Rand index adjusted for chance (Hubert and Arabie, 1985), 0 at chance. Images labelled -1 are left out."""
+    return float(adjusted_rand_score(*_labelled(channels, labels)))
+
+
+def effective_channels(usage: Float[np.ndarray, "k"]) -> float:
+    """exp(H(usage)), H in nats with 0 log 0 = 0: 1 when one channel does it all, K when all share alike.
+
+    Raises ValueError unless the entries are non-negative and sum to 1.
+    """
+    return float(np.exp(entr(_checked_usage(usage)).sum()))
+
+
+def active_channels(usage: Float[np.ndarray, "k"], threshold: float = 0.01) -> int:
+    """The number of channels with more than `threshold` of the images. Raises as `effective_channels` does."""
+    return int((_checked_usage(usage) > threshold).sum())
+
+
+def plane_separation(
+    z: Float[np.ndarray, "n d"], channels: Int[np.ndarray, "n"], labels: Int[np.ndarray, "n"], neighbours: int = 5
+) -> float:
+    """Share of images whose label is that of their nearest neighbours in the plane of the channel they are routed to.
+
+    Leave-one-out, weighted by usage; `z` is the latent mean in the chosen channel. Images labelled -1 are left out, and
+    so are channels with fewer than `neighbours + 1` images; raises ValueError when no channel remains.
+    """
+    channels, labels, z = _labelled(channels, labels, z)
+    planes = [here for c in np.unique(channels) if (here := channels == c).sum() > neighbours]
+    if not planes:
+        raise ValueError(
+            f"no channel holds {neighbours + 1} of the {len(z)} images; pass more images or fewer neighbours"
+        )
+    right = [
+        KNeighborsClassifier(neighbours).fit(z[here], labels[here]).predict(None) == labels[here] for here in planes
+    ]
+    return float(np.concatenate(right).mean())
+
+
+class Calibration(NamedTuple):
+    """How honest sigma is. Shares are of all pixels, RMS residuals in units of x; nan where nothing can be measured."""
+
+    mean_z2: float  # of ((x - mean) / sigma)^2 where sigma is free of its bounds: 1 is calibrated, above 1 too sure
+    share_low: float  # pixels with sigma at its lower bound ...
+    rms_low: float  # ... and their RMS residual, to be compared with sigma_min
+    share_high: float
+    rms_high: float
+    ence: float  # 0 is calibrated
+    spearman: float  # of sigma and |x - mean|
+
+
+def calibration(
+    x: Float[np.ndarray, "n *pixels"],
+    mean: Float[np.ndarray, "n *pixels"],
+    sigma: Float[np.ndarray, "n *#pixels"],
+    sigma_min: float,
+    sigma_max: float,
+) -> Calibration:
+    """Mean z^2 inside (1.02 sigma_min, .98 sigma_max), the pixels at either bound, ENCE and Spearman over all pixels.
+
+    sigma may have one value an image, [N, 1, 1, 1]. ENCE = mean_b |RMSE_b - RMV_b| / RMV_b over 15 equal-count bins of
+    sigma (Levi et al., 2022). Spearman is taken on an evenly strided 10^6 of the pixels when there are more.
+    """
+    x, mean, sigma = (np.asarray(a) for a in (x, mean, sigma))
+    if x.shape != mean.shape or sigma.ndim != x.ndim or any(s not in (1, n) for s, n in zip(sigma.shape, x.shape, strict=True)):
+        raise ValueError(f"x, mean and sigma describe different images: {x.shape}, {mean.shape} and {sigma.shape}")
+    if not (0 < sigma_min < sigma_max and (sigma > 0).all()):
+        raise ValueError(
+            f"needs sigma > 0 and 0 < sigma_min < sigma_max, found {sigma.min():.3g}, {sigma_min} and {sigma_max}"
+        )
+    _enough(len(x))
+    error, sigma = np.abs(x - mean).ravel(), np.broadcast_to(sigma, x.shape).ravel()
+    low, high = sigma <= 1.02 * sigma_min, sigma >= 0.98 * sigma_max
+    inside = ~(low | high)
+    return Calibration(
+        mean_z2=_rms(error[inside] / sigma[inside]) ** 2,
+        share_low=float(low.mean()),
+        rms_low=_rms(error[low]),
+        share_high=float(high.mean()),
+        rms_high=_rms(error[high]),
+        ence=_ence(error, sigma),
+        spearman=_spearman(error, sigma, pixels=error.size // len(x)),
+    )
+
+
+class EstimatorBias(NamedTuple):
+    relative: float  # |mean estimate - exact| / |exact|, L2
+    cosine: float  # of the mean estimate and the exact gradient
+
+
+def estimator_bias(estimate_grads: Float[np.ndarray, "s b k"], exact_grad: Float[np.ndarray, "b k"]) -> EstimatorBias:
+    """Bias of a gradient estimator with respect to the logits of B images, from S draws of its noise.
+
+    The mean of S draws is itself noisy: an unbiased estimator shows about its standard deviation / sqrt(S).
+    Raises ValueError for other shapes and for an exact gradient of zero.
+    """
+    draws, exact = np.asarray(estimate_grads, np.float64), np.asarray(exact_grad, np.float64)
+    if draws.ndim != 3 or draws.shape[1:] != exact.shape or not len(draws):
+        raise ValueError(
+            f"expected estimates [S, B, K] and an exact gradient [B, K], found {draws.shape} and {exact.shape}"
+        )
+    _enough(len(exact))
+    mean, norm = draws.mean(axis=0), np.linalg.norm(exact)
+    if norm == 0:
+        raise ValueError("the exact gradient is 0 everywhere, so no bias relative to it exists; use a trained decoder")
+    length = np.linalg.norm(mean)
+    cosine = float(np.sum(mean * exact) / (length * norm)) if length else math.nan
+    return EstimatorBias(relative=float(np.linalg.norm(mean - exact) / norm), cosine=cosine)
+
+
+def _enough(n: int) -> None:
+    if n < MINIMUM:
+        raise ValueError(f"a figure from {n} images would be mostly chance; pass at least {MINIMUM} (labelled) images")
+
+
+def _labelled(channels, labels, *others):
+    """All arrays without their unlabelled images (label -1)."""
+    arrays = [np.asarray(a) for a in (channels, labels, *others)]
+    shapes = [a.shape for a in arrays]
+    if shapes[0] != shapes[1] or len({s[:1] for s in shapes}) > 1 or arrays[0].ndim != 1:
+        raise ValueError(f"channels and labels are [N], one an image, found shapes {', '.join(map(str, shapes))}")
+    arrays = [a[arrays[1] != -1] for a in arrays]
+    _enough(len(arrays[0]))
+    return arrays
+
+
+def _checked_usage(usage):
+    usage = np.asarray(usage, np.float64)
+    if usage.ndim != 1 or not (usage >= 0).all() or not np.isclose(usage.sum(), 1, atol=1e-4):
+        raise ValueError(f"usage must be [K], non-negative, and sum to 1; found {usage}: divide by its sum")
+    return usage
+
+
+def _rms(values):
+    return float(np.sqrt(np.mean(np.square(values), dtype=np.float64))) if values.size else math.nan
+
+
+def _ence(error, sigma, bins=15):
+    parts = np.array_split(np.argsort(sigma, kind="stable"), bins)
+    return float(np.mean([abs(_rms(error[p]) / _rms(sigma[p]) - 1) for p in parts]))
+
+
+def _spearman(error, sigma, pixels):
+    """A stride prime to the pixels of an image visits every position of it."""
+    stride = next(s for s in itertools.count(-(-error.size // SPEARMAN_PIXELS)) if math.gcd(s, pixels) == 1)
+    error, sigma = error[::stride], sigma[::stride]
+    return math.nan if np.ptp(error) == 0 or np.ptp(sigma) == 0 else float(spearmanr(error, sigma).statistic)

@@ -1,0 +1,51 @@
+"""MixVAE: encode an image for every channel, decode a latent for one."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mixvae.config import Config
+from mixvae.modules.decoders import ModularDecoder, build_decoder
+from mixvae.modules.encoders import Posterior, build_encoder
+
+CENTRE = 0.13  # the mean of MNIST's pixels: images enter the encoder near zero mean
+
+
+class MixVAE(nn.Module):
+    """K channels, one encoder, one decoder, and the table [K, E] of the channels' embeddings."""
+
+    encoder: nn.Module
+    decoder: ModularDecoder
+    num_components: int
+
+    def setup(self):
+        shape = (self.num_components, self.decoder.component_embedding_dim)
+        self.embeddings = self.param("embeddings", nn.initializers.normal(1.0), shape)
+
+    def __call__(self, x: Float[Array, "*b h w c"]) -> tuple[Posterior, Array | tuple[Array, Array]]:
+        """The posterior, and every channel's image of its posterior mean, [*b, K, H, W, C]."""
+        posterior = self.encode(x)
+        mean = jnp.broadcast_to(posterior.mean, (*x.shape[:-3], self.num_components, posterior.mean.shape[-1]))
+        weights = jnp.broadcast_to(jnp.eye(self.num_components), (*mean.shape[:-1], self.num_components))
+        return posterior, self.decode(mean, weights)
+
+    def encode(self, x: Float[Array, "*b h w c"]) -> Posterior:
+        """q(c|x) and every q(z_k|x), for pixels in [0, 1]."""
+        return self.encoder(x - CENTRE)
+
+    def decode(self, z: Float[Array, "*b d"], w: Float[Array, "*b k"]) -> Array | tuple[Array, Array]:
+        """The image, or (mean, sigma), of `z` rendered by the channels' embeddings mixed by the weights `w`."""
+        return self.decoder(z, w @ self.embeddings)
+
+    def nll(self, z: Float[Array, "*b d"], w: Float[Array, "*b k"], x: Array) -> Float[Array, "*b"]:
+        """-log p(x | z, sum_k w_k e_k) in nats."""
+        return self.decoder.nll(z, w @ self.embeddings, x)
+
+
+def build_model(config: Config, image_shape: tuple[int, int, int] = (28, 28, 1)) -> MixVAE:
+    """The model that a config asks for, for images of shape (H, W, C); H, W >= 8."""
+    return MixVAE(
+        encoder=build_encoder(config.model),
+        decoder=build_decoder(config.model, image_shape),
+        num_components=config.model.num_components,
+    )

@@ -1,0 +1,90 @@
+"""Encoders: an image -> a posterior over channels, and one over every channel's latent plane."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mixvae.config import ModelConfig
+from mixvae.modules.layers import Convolution, pad, space_to_depth
+
+LOG_VAR_RANGE = (-8.0, 4.0)
+
+
+class Posterior(NamedTuple):
+    """q(c|x) = softmax(logits) and q(z_k|x) = N(mean_k, diag exp(log_var_k)).
+
+    The shared layout has one latent for all channels: its axis L is 1 instead of K, and broadcasts.
+    """
+
+    logits: Float[Array, "*b k"]
+    mean: Float[Array, "*b l d"]
+    log_var: Float[Array, "*b l d"]
+
+
+class PosteriorHead(nn.Module):
+    """Features [*b, F] -> Posterior, with log variances clipped to LOG_VAR_RANGE."""
+
+    num_components: int
+    latent_dim: int
+    num_latents: int
+
+    @nn.compact
+    def __call__(self, h: Float[Array, "*b f"]) -> Posterior:
+        stats = nn.Dense(2 * self.num_latents * self.latent_dim, name="latent")(h)
+        stats = stats.reshape(*h.shape[:-1], self.num_latents, 2, self.latent_dim)
+        log_var = jnp.clip(stats[..., 1, :], *LOG_VAR_RANGE)
+        return Posterior(nn.Dense(self.num_components, name="router")(h), stats[..., 0, :], log_var)
+
+
+class Normed(nn.Module):
+    """gelu(LayerNorm(layer(x)))."""
+
+    layer: nn.Module
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        return nn.gelu(nn.LayerNorm()(self.layer(x)))
+
+
+class DenseEncoder(nn.Module):
+    """A multilayer perceptron over the flattened image."""
+
+    posterior: PosteriorHead
+    hidden_dims: tuple[int, ...] = (256, 128)
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b h w c"]) -> Posterior:
+        h = x.reshape(*x.shape[:-3], -1)
+        for features in self.hidden_dims:
+            h = Normed(nn.Dense(features))(h)
+        return self.posterior(h)
+
+
+class ConvEncoder(nn.Module):
+    """Three halvings with residual 3x3 convolutions at the two coarser scales, then one dense layer."""
+
+    posterior: PosteriorHead
+    width: int = 16
+    hidden: int = 128
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b h w c"]) -> Posterior:
+        h = Normed(Convolution(self.width, stride=2))(x)
+        h = Normed(Convolution(2 * self.width, stride=2))(h)
+        h = h + Normed(Convolution(2 * self.width))(h)
+        h = pad(h, (h.shape[-3] % 2, 0), (h.shape[-2] % 2, 0))
+        h = Normed(nn.Dense(4 * self.width))(space_to_depth(h))
+        h = h + Normed(Convolution(4 * self.width))(h)
+        h = Normed(nn.Dense(self.hidden))(h.reshape(*h.shape[:-3], -1))
+        return self.posterior(h)
+
+
+def build_encoder(model: ModelConfig) -> ConvEncoder | DenseEncoder:
+    """The encoder that a config asks for."""
+    num_latents = 1 if model.latent_layout == "shared" else model.num_components
+    posterior = PosteriorHead(model.num_components, model.latent_dim, num_latents)
+    if model.encoder == "conv":
+        return ConvEncoder(posterior, model.width, model.hidden)
+    return DenseEncoder(posterior, tuple(reversed(model.hidden_dims)))

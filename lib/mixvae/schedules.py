@@ -1,0 +1,99 @@
+"""The live knobs as functions of the epoch, and what holds one of them off its schedule."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mixvae.config import LIVE, Config, CurriculumConfig, Knobs, ObjectiveConfig, TrainConfig
+
+
+class Curriculum(NamedTuple):
+    """How far the unlocking has come; scalars, part of the State."""
+
+    on: np.ndarray  # bool
+    stage: np.ndarray  # int32, index into k_active_schedule
+    unlocked_at: np.ndarray  # float32, epoch of the last unlock
+    best: np.ndarray  # float32, lowest evidence loss since then, nats
+    waited: np.ndarray  # int32, epochs since it last fell by min_delta
+
+
+def curriculum_start(config: CurriculumConfig) -> Curriculum:
+    """The curriculum before the first epoch."""
+    return Curriculum(np.bool_(config.enabled), np.int32(0), np.float32(0), np.float32(np.inf), np.int32(0))
+
+
+def temperature(epochs: np.ndarray, tau: float, tau_end: float, rate: float) -> np.ndarray:
+    """max(tau_end, tau exp(-rate e)); constant at `tau` where the rate is 0."""
+    return np.maximum(tau_end, tau * np.exp(-rate * epochs)) if rate else np.full_like(epochs, tau)
+
+
+def beta_share(epochs: np.ndarray, objective: ObjectiveConfig) -> np.ndarray:
+    """`beta_start` during the warm-up, then a linear ramp to 1."""
+    ramp = (epochs - objective.beta_warmup_epochs) / max(objective.beta_ramp_epochs, 1e-9)
+    return objective.beta_start + (1.0 - objective.beta_start) * np.clip(ramp, 0.0, 1.0)
+
+
+def learning_rate(epochs: np.ndarray, train: TrainConfig) -> np.ndarray:
+    """A linear warm-up to the peak, then a cosine to `final_rate` of it at the last epoch."""
+    warm = np.clip(epochs / max(train.warmup_epochs, 1e-9), 0.0, 1.0)
+    span = max(train.epochs - train.warmup_epochs, 1e-9)
+    done = np.clip((epochs - train.warmup_epochs) / span, 0.0, 1.0)
+    cosine = train.final_rate + (1.0 - train.final_rate) * 0.5 * (1.0 + np.cos(np.pi * done))
+    return train.learning_rate * np.where(epochs < train.warmup_epochs, warm, cosine)
+
+
+def scheduled(config: Config, curriculum: Curriculum, epochs: np.ndarray) -> Knobs:
+    """Every live knob at the given epochs [n], by its schedule alone; `boosted` comes on top."""
+    values = {name: np.full_like(epochs, constant(config, name)) for name in LIVE}
+    share = beta_share(epochs, config.objective)
+    values["beta_z"] *= share
+    values["beta_c"] *= share
+    values["tau"] = temperature(epochs, config.routing.tau, config.routing.tau_end, config.routing.tau_rate)
+    values["learning_rate"] = learning_rate(epochs, config.train)
+    if curriculum.on:
+        values["k_active"][:] = config.curriculum.k_active_schedule[int(curriculum.stage)]
+    return Knobs(**values)
+
+
+def constant(config: Config, name: str) -> float:
+    """The configured value of a live knob; `k_active` left out is all channels."""
+    section, _ = LIVE[name]
+    value = getattr(getattr(config, section), name)
+    return config.model.num_components if value is None else value
+
+
+def boosted(knobs: Knobs, config: Config, curriculum: Curriculum, epochs: np.ndarray) -> Knobs:
+    """Both betas times `kl_boost_on_unlock` for `boost_epochs` after an unlock (the first stage is none)."""
+    recent = epochs - curriculum.unlocked_at < config.curriculum.boost_epochs
+    boost = np.where(recent & bool(curriculum.on and curriculum.stage > 0), knobs.kl_boost_on_unlock, 1.0)
+    return knobs._replace(beta_z=knobs.beta_z * boost, beta_c=knobs.beta_c * boost)
+
+
+def knobs_at(config: Config, curriculum: Curriculum, current: Knobs, held: Knobs, epochs: np.ndarray) -> Knobs:
+    """The knobs of the steps at `epochs` [n]: `current` where `held` is true, else the schedule's; float32 [n]."""
+    plan = scheduled(config, curriculum, epochs)
+    mixed = [np.full_like(epochs, value) if hold else at for value, hold, at in zip(current, held, plan, strict=True)]
+    return Knobs(*(np.asarray(a, np.float32) for a in boosted(Knobs(*mixed), config, curriculum, epochs)))
+
+
+def next_stage(config: CurriculumConfig, curriculum: Curriculum, epoch: int, loss: float) -> Curriculum:
+    """The curriculum after `epoch` complete epochs, the last with this mean evidence loss (nats)."""
+    last = len(config.k_active_schedule) - 1
+    if not curriculum.on:
+        return curriculum
+    if config.unlock_epochs is not None:
+        stage = sum(epoch >= start for start in config.unlock_epochs) - 1
+        return unlocked(curriculum, stage, epoch) if stage != curriculum.stage else curriculum
+    fell = loss < curriculum.best - config.min_delta
+    watched = curriculum._replace(
+        best=np.float32(loss) if fell else curriculum.best,
+        waited=np.int32(0) if fell else np.int32(curriculum.waited + 1),
+    )
+    ready = watched.waited >= config.patience and epoch - curriculum.unlocked_at >= config.cooldown
+    return unlocked(watched, int(curriculum.stage) + 1, epoch) if ready and curriculum.stage < last else watched
+
+
+def unlocked(curriculum: Curriculum, stage: int, epoch: int) -> Curriculum:
+    """The curriculum at a new stage, its plateau forgotten."""
+    fresh = dict(best=np.float32(np.inf), waited=np.int32(0))
+    return curriculum._replace(stage=np.int32(stage), unlocked_at=np.float32(epoch), **fresh)

@@ -1,0 +1,64 @@
+"""What a setting is: a field with a type, a range and a label, checked when its section is made."""
+
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import Field, field, fields
+from typing import Any, ClassVar, Literal
+
+def setting(default, low=None, high=None, label="", step=None, live=False, log=False) -> Any:
+    """A field whose value lies in [low, high]; `step` and `log` shape its slider."""
+    return field(default=default, metadata=dict(low=low, high=high, label=label, step=step, live=live, log=log))
+
+
+def nearest(what: str, value: Any, valid: Iterable[str]) -> str:
+    """`what` does not exist, with the nearest valid name and all of them."""
+    close = difflib.get_close_matches(str(value), valid, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{what} does not exist{hint} (valid: {', '.join(valid)})"
+
+
+TYPE_NAMES = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+
+
+def check(path: str, value: Any, hint: Any, metadata: typing.Mapping) -> Any:
+    """The value as the type `hint` asks, inside its range; raises ValueError naming the key's path."""
+    if isinstance(hint, types.UnionType):
+        return None if value is None else check(path, value, typing.get_args(hint)[0], metadata)
+    if typing.get_origin(hint) is Literal:
+        if value not in typing.get_args(hint):
+            raise ValueError(nearest(f"{path}={value!r}", value, typing.get_args(hint)))
+        return value
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{path}={value!r} must be a list of whole numbers, as in [1, 2, 5]")
+        return tuple(check(f"{path}[{i}]", v, int, metadata) for i, v in enumerate(value))
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint:
+        raise ValueError(
+            f"{path}={value!r} must be a {TYPE_NAMES[hint]}, not {TYPE_NAMES.get(type(value), type(value).__name__)}"
+        )
+    low, high = metadata["low"], metadata["high"]
+    if low is not None and not low <= value <= (math.inf if high is None else high) or value == math.inf:
+        ends = f"finite and at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+        raise ValueError(f"{path}={value!r} is out of range: it must be {ends}")
+    return value
+
+
+def settings(section: type) -> list[tuple[Field, Any]]:
+    """The fields of a section, each with its type."""
+    hints = typing.get_type_hints(section)
+    return [(f, hints[f.name]) for f in fields(section)]
+
+
+class Section:
+    """A frozen group of settings that checks the type and the range of each when it is made."""
+
+    path: ClassVar[str]
+
+    def __post_init__(self):
+        for f, hint in settings(type(self)):
+            object.__setattr__(self, f.name, check(f"{self.path}.{f.name}", getattr(self, f.name), hint, f.metadata))

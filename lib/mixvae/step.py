@@ -1,0 +1,102 @@
+"""The compiled core: any number of training steps in one call, without a recompile for another number."""
+
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, UInt8
+
+from mixvae.config import Knobs
+from mixvae.objective import Batch, Objective
+
+LABELLED_BATCH = 64
+
+
+class Moving(NamedTuple):
+    """What a step changes."""
+
+    params: Any
+    average: Any
+    optimiser: Any
+    step: Int[Array, ""]
+
+
+class Data(NamedTuple):
+    """What a step reads: images, their order in this epoch, and which of them carry a label."""
+
+    x: UInt8[Array, "n h w c"]
+    order: Int[Array, "steps b"]
+    labels: Int[Array, "n"]
+    labelled: Int[Array, "n"]  # indices of the labelled images, then padding
+    num_labelled: Int[Array, ""]
+    table: Float[Array, "k y"]
+
+
+@lru_cache
+def build_optimiser(clip: float, b2: float, weight_decay: float) -> optax.GradientTransformation:
+    """AdamW without its learning rate, which is a knob; one object for equal arguments, so that compiled code is shared."""
+    return optax.chain(
+        optax.clip_by_global_norm(clip), optax.scale_by_adam(b2=b2), optax.add_decayed_weights(weight_decay)
+    )
+
+
+@partial(jax.jit, static_argnames=("images", "batch_size"))
+def shuffled(key: Array, epoch: Int[Array, ""], images: int, batch_size: int) -> Int[Array, "steps b"]:
+    """The order of an epoch, batch by batch; the remainder of a batch waits for another epoch's shuffle."""
+    steps = images // batch_size
+    order = jax.random.permutation(jax.random.fold_in(key, epoch), images)
+    return order[: steps * batch_size].reshape(steps, batch_size)
+
+
+@partial(jax.jit, static_argnames=("objective", "optimiser", "ema"))
+def run_steps(
+    objective: Objective,
+    optimiser: optax.GradientTransformation,
+    ema: float,
+    moving: Moving,
+    key: Array,
+    data: Data,
+    knobs: Knobs,
+    steps: Int[Array, ""],
+) -> tuple[Moving, dict[str, Array]]:
+    """`steps` steps with the knobs [i] of each; the terms come as columns whose first `steps` rows are filled."""
+
+    def take(i: Array, state: tuple[Moving, dict]) -> tuple[Moving, dict]:
+        moving, columns = state
+        at = Knobs(*(k[i] for k in knobs))
+        key_loss, key_labels = jax.random.split(jax.random.fold_in(key, moving.step))
+        batch = draw(key_labels, data, moving.step)
+        grads, terms = jax.grad(objective, has_aux=True)(moving.params, key_loss, batch, at)
+        moving = descend(optimiser, ema, moving, grads, at.learning_rate)
+        terms["gradient"] = optax.global_norm(grads)
+        return moving, {name: column.at[i].set(terms[name]) for name, column in columns.items()}
+
+    _, terms = jax.eval_shape(objective, moving.params, key, draw(key, data, moving.step), Knobs(*(k[0] for k in knobs)))
+    shapes = {name: term.shape for name, term in terms.items()} | {"gradient": ()}
+    columns = {name: jnp.zeros((len(knobs.tau), *shape)) for name, shape in shapes.items()}
+    return jax.lax.fori_loop(0, steps, take, (moving, columns))
+
+
+def draw(key: Array, data: Data, step: Int[Array, ""]) -> Batch:
+    """The batch of a step, and labelled images drawn with replacement."""
+    index = data.order[step % len(data.order)]
+    chosen = data.labelled[jax.random.randint(key, (LABELLED_BATCH,), 0, jnp.maximum(data.num_labelled, 1))]
+    return Batch(pixels(data.x, index), pixels(data.x, chosen), data.labels[chosen], data.table)
+
+
+def pixels(x: UInt8[Array, "n h w c"], index: Int[Array, "b"]) -> Float[Array, "b h w c"]:
+    """Images in [0, 1]."""
+    return x[index].astype(jnp.float32) / 255.0
+
+
+def descend(
+    optimiser: optax.GradientTransformation, ema: float, moving: Moving, grads: Any, learning_rate: Float[Array, ""]
+) -> Moving:
+    """One update; the average's decay starts low, so that the first weights are soon forgotten."""
+    updates, optimiser_state = optimiser.update(grads, moving.optimiser, moving.params)
+    params = jax.tree.map(lambda p, u: p - learning_rate * u, moving.params, updates)
+    decay = jnp.minimum(ema, (1.0 + moving.step) / (10.0 + moving.step))
+    average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, moving.average, params)
+    return Moving(params, average, optimiser_state, moving.step + 1)

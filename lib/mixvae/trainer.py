@@ -1,0 +1,174 @@
+"""Training: one State in, one State out, any number of steps at a time."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, UInt8
+
+from mixvae import curriculum, tau_classifier
+from mixvae.config import Config, Knobs
+from mixvae.inference import channel_losses, responsibilities
+from mixvae.model import build_model
+from mixvae.objective import build_objective
+from mixvae.schedules import Curriculum, curriculum_start, knobs_at, next_stage
+from mixvae.step import Data, Moving, build_optimiser, run_steps, shuffled
+
+JUDGED = 2000  # training images by which the parents of newcomers are chosen
+
+
+class State(NamedTuple):
+    """All that changes while training, and all that is saved; continuing from a copy gives the same numbers."""
+
+    params: Any
+    average: Any  # exponential moving average of params: what is shown and evaluated
+    optimiser: Any
+    key: Array  # uint32 [2]: every random number follows from it and the step
+    step: Array  # int32
+    knobs: Knobs  # of the last step, float32
+    held: Knobs  # bool: taken off its schedule
+    tau_counts: Array  # float32 [K, Y]
+    curriculum: Curriculum
+
+
+class Trainer:
+    """Trains a MixVAE on uint8 images [N, H, W, C]; it never sees a test set.
+
+    `labels` [N] are -1 where unknown. Raises ValueError where the config cannot be trained on these images.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        x_train: UInt8[np.ndarray, "n h w c"],
+        labels: Int[np.ndarray, "n"] | None = None,
+        num_classes: int = 10,
+    ):
+        channels, size = config.model.num_components, config.train.batch_size
+        if size > len(x_train):
+            raise ValueError(f"train.batch_size={size} is larger than the {len(x_train)} training images; lower it")
+        if config.objective.label_target == "channel" and channels != num_classes:
+            raise ValueError(
+                f"objective.label_target='channel' needs a channel for each of the {num_classes} classes, and "
+                f"model.num_components={channels}; set objective.label_target='tau'"
+            )
+        self.config, self.num_classes = config, num_classes
+        self.model = build_model(config, x_train.shape[1:])
+        self.objective = build_objective(config, self.model)
+        self.optimiser = build_optimiser(config.train.clip, config.train.b2, config.train.weight_decay)
+        self.x_train = jnp.asarray(x_train)
+        self.steps_per_epoch = len(x_train) // size
+        self.set_labels(np.full(len(x_train), tau_classifier.UNLABELLED) if labels is None else labels)
+        self._order = (None, None)
+
+    def init(self) -> State:
+        """The State before the first step."""
+        key = jax.random.PRNGKey(self.config.train.seed)
+        params = jax.jit(self.model.init)(key, jnp.zeros((1, *self.x_train.shape[1:])))["params"]
+        start, off = curriculum_start(self.config.curriculum), Knobs(*[np.bool_(False)] * len(Knobs._fields))
+        knobs = knobs_at(self.config, start, off, off, np.zeros(1))
+        state = State(
+            params=params,
+            average=params,
+            optimiser=self.optimiser.init(params),
+            key=key,
+            step=np.int32(0),
+            knobs=Knobs(*(k[0] for k in knobs)),
+            held=off,
+            tau_counts=np.zeros((self.config.model.num_components, self.num_classes), np.float32),
+            curriculum=start,
+        )
+        return self.recount(state)
+
+    def epoch(self, state: State) -> float:
+        """Epochs done, with their fraction."""
+        return int(state.step) / self.steps_per_epoch
+
+    def hold(self, state: State, **knobs: float) -> State:
+        """Take these knobs off their schedules and set them."""
+        values = {name: np.float32(value) for name, value in knobs.items()}
+        held = dict.fromkeys(knobs, np.bool_(True))
+        return state._replace(knobs=state.knobs._replace(**values), held=state.held._replace(**held))
+
+    def release(self, state: State, *names: str) -> State:
+        """Put these knobs back on their schedules."""
+        return state._replace(held=state.held._replace(**dict.fromkeys(names, np.bool_(False))))
+
+    def set_labels(self, labels: Int[np.ndarray, "n"]):
+        """Replace the labels of the training images, -1 where unknown; `recount` makes the tau counts follow."""
+        if np.shape(labels) != (len(self.x_train),):
+            raise ValueError(f"labels have shape {np.shape(labels)}; expected ({len(self.x_train)},), one an image")
+        self.labels = np.asarray(labels, np.int32)
+        self._labelled = np.argsort(self.labels < 0, kind="stable").astype(np.int32)
+
+    def recount(self, state: State) -> State:
+        """`state` with the tau counts taken afresh from the labelled images."""
+        known = np.flatnonzero(self.labels >= 0)
+        q = responsibilities(self.model, state.average, np.asarray(self.x_train[known]), state.knobs.k_active)
+        counts = tau_classifier.count(q, self.labels[known], self.num_classes, self.config.objective.alpha0)
+        return state._replace(tau_counts=np.asarray(counts, np.float32))
+
+    def advance(self, state: State, steps: int | None = None) -> tuple[State, dict[str, np.ndarray]]:
+        """Train `steps` steps, or fewer where the epoch ends (None: to its end); every term comes as a column.
+
+        The numbers do not depend on how steps are divided among calls. Where an epoch ends the curriculum moves and the
+        tau counts are taken afresh. Raises FloatingPointError where a term is no longer finite, naming it; the State
+        that was passed in is still good.
+        """
+        left = self.steps_per_epoch - int(state.step) % self.steps_per_epoch
+        steps = left if steps is None else min(steps, left)
+        epochs = (int(state.step) + np.arange(self.steps_per_epoch)) / self.steps_per_epoch
+        knobs = knobs_at(self.config, state.curriculum, state.knobs, state.held, epochs)
+        moving = Moving(state.params, state.average, state.optimiser, state.step)
+        moving, columns = run_steps(
+            self.objective, self.optimiser, self.config.train.ema, moving, state.key, self.data(state), knobs, steps
+        )
+        columns = {name: np.asarray(column)[:steps] for name, column in columns.items()}
+        require_finite(columns, knobs)
+        now = Knobs(*(np.where(hold, k, at[steps - 1]) for k, hold, at in zip(state.knobs, state.held, knobs)))
+        state = state._replace(**moving._asdict())._replace(step=np.int32(moving.step), knobs=now)
+        return (self.end_epoch(state, columns) if steps == left else state), columns
+
+    def data(self, state: State) -> Data:
+        """What the steps of this epoch read."""
+        epoch = int(state.step) // self.steps_per_epoch
+        name = (np.asarray(state.key).tobytes(), epoch)
+        if self._order[0] != name:
+            self._order = name, shuffled(state.key, epoch, len(self.x_train), self.config.train.batch_size)
+        table = tau_classifier.channel_labels(state.tau_counts)
+        known = np.int32((self.labels >= 0).sum())
+        return Data(self.x_train, self._order[1], self.labels, self._labelled, known, table)
+
+    def end_epoch(self, state: State, columns: dict[str, np.ndarray]) -> State:
+        """The State after an epoch's last step: newcomers unlocked, tau counts afresh."""
+        epoch = int(state.step) // self.steps_per_epoch
+        loss = float(np.mean(columns["recon"] + columns["kl_z"]))
+        moved = next_stage(self.config.curriculum, state.curriculum, epoch, loss)
+        stages = self.config.curriculum.k_active_schedule
+        before, after = stages[int(state.curriculum.stage)], stages[int(moved.stage)]
+        state = state._replace(curriculum=moved)
+        if after > before and self.config.curriculum.unlock_init == "split":
+            state = self.split(state, before, after)
+        return self.recount(state)
+
+    def split(self, state: State, before: int, after: int) -> State:
+        """Channels `before` ... `after - 1` become perturbed copies of those with the largest summed loss."""
+        newcomers = np.arange(before, after)
+        losses = channel_losses(self.model, state.average, np.asarray(self.x_train[:JUDGED]), before)
+        parents = curriculum.parents_of(newcomers, losses)
+        key = jax.random.fold_in(state.key, int(state.step))
+        copied = [curriculum.split(key, self.model, p, parents, newcomers) for p in (state.params, state.average)]
+        forgotten = curriculum.forget(self.model, state.optimiser, newcomers)
+        return state._replace(params=copied[0], average=copied[1], optimiser=forgotten)
+
+
+def require_finite(columns: dict[str, np.ndarray], knobs: Knobs):
+    """Raise FloatingPointError naming the first term that is not finite, the step in this call, and the knobs then."""
+    rows = {name: np.isfinite(c).reshape(len(c), -1).all(1) for name, c in columns.items()}
+    first = min((int(np.argmin(good)) for good in rows.values() if not good.all()), default=None)
+    if first is None:
+        return
+    name = next(name for name, good in rows.items() if not good[first])
+    at = ", ".join(f"{k}={v[first]:g}" for k, v in knobs._asdict().items())
+    raise FloatingPointError(f"{name} is no longer finite {first + 1} steps on, at {at}; move a knob back and go on")
