@@ -1,0 +1,39 @@
+"""A mixture of K small VAEs, each with its own latent plane, that divide a data set among themselves."""
+
+from mixvae.config import Config, Knobs
+from mixvae.config_file import load_config
+from mixvae.data import Dataset, load_dataset
+from mixvae.inference import Prediction, predict
+from mixvae.model import MixVAE, build_model
+from mixvae.modules.backbones import ConvBackbone, DenseBackbone
+from mixvae.modules.conditioning import ConcatConditioner, FiLMLayer, NoopConditioner
+from mixvae.modules.decoders import Decoder, ModularConvDecoder, ModularDenseDecoder, build_decoder
+from mixvae.modules.outputs import HeteroscedasticHead, StandardHead
+from mixvae.runs import fit
+from mixvae.trainer import State, Trainer
+
+__all__ = [
+    "ConcatConditioner",
+    "Config",
+    "ConvBackbone",
+    "Dataset",
+    "Decoder",
+    "DenseBackbone",
+    "FiLMLayer",
+    "HeteroscedasticHead",
+    "Knobs",
+    "MixVAE",
+    "ModularConvDecoder",
+    "ModularDenseDecoder",
+    "NoopConditioner",
+    "Prediction",
+    "StandardHead",
+    "State",
+    "Trainer",
+    "build_decoder",
+    "build_model",
+    "fit",
+    "load_config",
+    "load_dataset",
+    "predict",
+]

@@ -39,7 +39,7 @@ class ModelConfig(Section):
     component_embedding_dim: int = setting(16, 1, 1024, label="E, embedding size")
     width: int = setting(16, 1, 1024, label="features of the first convolution")
     hidden: int = setting(128, 1, 8192, label="features of the dense layer beside the convolutions")
-    hidden_dims: tuple[int, ...] = setting((128, 256), 1, 8192, label="dense decoder's layers; reversed, the encoder's")
+    hidden_dims: tuple[int, ...] = setting((128, 512), 1, 8192, label="dense decoder's layers; reversed, the encoder's")
 
     def __post_init__(self):
         super().__post_init__()

@@ -55,7 +55,13 @@ FLAGS = (
     "use_gumbel_softmax",
     "use_straight_through_gumbel",
 )
+CONDITIONED = {
+    "model.conditioning='film'": "use_film_decoder=True",
+    "model.conditioning='concat'": "use_component_aware_decoder=True",
+    "model.conditioning='none'": "use_film_decoder and use_component_aware_decoder to false",
+}
 CHOICES = {"prior_type": ("mixture", "standard"), "reconstruction_loss": tuple(LIKELIHOODS)}
+WRITTEN = (*FLAT, *FLAGS, *CHOICES)
 FIELDS = {f"{name}.{f.name}": (f, hint) for name, section in SECTIONS.items() for f, hint in settings(section)}
 
 
@@ -66,25 +72,29 @@ def load_config(path: str | Path) -> Config:
         raise FileNotFoundError(f"{path}: no such config file")
     try:
         return parse_config(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def parse_config(text: str) -> Config:
-    """A Config from YAML text; what is left out has its default."""
-    tree = yaml.load(text, StrictLoader)
+    """A Config from YAML text; what is left out has its default. Raises ValueError, naming the key."""
+    try:
+        tree = yaml.load(text, StrictLoader)
+    except (yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"this is not YAML: {error}") from None  # a wrong tag fails in PyYAML's own constructors
     if tree is None:
         return Config()
     if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
         raise ValueError(f"a config is a mapping of names to settings, not {type(tree).__name__}")
-    flat = [key for key in tree if key not in SECTIONS]
-    if not flat:
-        return from_nested(tree)
-    if len(flat) < len(tree):
+    flat = [key for key in tree if key in WRITTEN]
+    sections = [key for key in tree if key in SECTIONS or (key not in flat and isinstance(tree[key], dict))]
+    if not sections:
+        return from_flat(tree)
+    if flat:
         raise ValueError(
-            f"{flat[0]!r} stands beside the section {next(k for k in tree if k in SECTIONS)!r}: use sections alone, or flat flags alone"
+            f"{flat[0]!r} stands beside the section {sections[0]!r}: use sections alone, or flat flags alone"
         )
-    return from_flat(tree)
+    return from_nested(tree)
 
 
 def from_nested(tree: Mapping[str, Any]) -> Config:
@@ -105,11 +115,10 @@ def from_nested(tree: Mapping[str, Any]) -> Config:
 
 def from_flat(flags: Mapping[str, Any]) -> Config:
     """A Config from the original flat flags; raises where two of them contradict each other."""
-    valid = (*FLAT, *FLAGS, *CHOICES)
     tree: dict[str, dict[str, Any]] = {}
     for key, value in flags.items():
-        if key not in valid:
-            raise ValueError(nearest(key, key, valid))
+        if key not in WRITTEN:
+            raise ValueError(nearest(key, key, WRITTEN))
         if key in FLAGS and type(value) is not bool:
             raise ValueError(f"{key}={value!r} must be true or false")
         if key in CHOICES and value not in CHOICES[key]:
@@ -152,7 +161,8 @@ def translated(flags: Mapping[str, Any]) -> dict[str, Any]:
             )
         if flags.get("num_components", 1) != 1:
             raise ValueError(
-                f"prior_type='standard' has one channel and num_components={flags['num_components']}; use prior_type: mixture"
+                f"prior_type='standard' has one channel and num_components={flags['num_components']}; "
+                "use prior_type: mixture"
             )
         out |= {"model.num_components": 1, "model.conditioning": "none"}
     return out
@@ -160,6 +170,8 @@ def translated(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_written(message: str) -> str:
     """An error about nested keys, told in flat keys."""
+    for path, flat in CONDITIONED.items():
+        message = message.replace(path, flat)
     for flat, path in FLAT.items():
         message = re.sub(rf"\b{re.escape(path)}\b", flat, message)
     return message
@@ -179,7 +191,7 @@ def to_dict(config: Config) -> dict[str, dict[str, Any]]:
 
 def dump_config(config: Config) -> str:
     """YAML that `parse_config` reads back to an equal Config."""
-    return yaml.safe_dump(to_dict(config), sort_keys=False)
+    return yaml.dump(to_dict(config), Dumper=StrictDumper, sort_keys=False)
 
 
 def override(config: Config, settings_by_path: Mapping[str, Any]) -> Config:
@@ -196,6 +208,10 @@ class StrictLoader(yaml.SafeLoader):
     """SafeLoader that reads 1e-3 as a number and refuses a key written twice."""
 
 
+class StrictDumper(yaml.SafeDumper):
+    """SafeDumper that quotes a text which StrictLoader would read as a number."""
+
+
 def unique_mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict:
     """A mapping whose keys are all different."""
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
@@ -206,6 +222,7 @@ def unique_mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict:
 
 
 StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, unique_mapping)
-StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)"), list("-+0123456789.")
-)
+for end in StrictLoader, StrictDumper:
+    end.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+    )

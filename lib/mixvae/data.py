@@ -9,11 +9,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Int32, Num, UInt8
+from jaxtyping import Int, Int32, UInt8
 
 from mixvae.catalogue import NAMED
-from mixvae.sources import IDX_FILES, READERS, Source, read_idx_folder, read_image_folder
+from mixvae.pictures import read_image_folder, read_parquet
+from mixvae.sources import IDX_FILES, Source, read_idx_folder, read_npz
 
+READERS = {".npz": read_npz, ".parquet": read_parquet}
 MIN_SIDE = 8  # pixels; the decoders draw nothing smaller
 MAX_CLASSES = 65_536  # above it, a label is surely an identifier
 
@@ -81,7 +83,7 @@ def load_dataset(name_or_path: str | os.PathLike[str], *, validation: int = 0) -
         raise ValueError(f"{where}: expected test images {x_train.shape[1:]} as in training, found {x_test.shape[1:]}")
     y_train, y_test, class_names = number_classes(y_train, y_test, where)
     (x_train, y_train), (x_val, y_val) = _hold_out(x_train, y_train, validation, f"{where}: validation images")
-    name = Path(where).resolve().name
+    name = Path(where).absolute().name
     return Dataset(name, x_train, y_train, x_val, y_val, x_test, y_test, source.class_names or class_names)
 
 
@@ -94,7 +96,7 @@ def draw_labels(y: Int[np.ndarray, "n"], count: int, num_classes: int, seed: int
     Raises ValueError when `y` (-1: no label to give) cannot give so many.
     """
     largest = y.max(initial=-1)
-    if count < 0 or not largest < num_classes:
+    if count < 0 or num_classes <= max(largest, 0):
         found = f"count={count}, num_classes={num_classes}, largest label {largest}"
         raise ValueError(f"draw_labels: expected count >= 0 and num_classes above every label, found {found}")
     random = np.random.RandomState(seed)  # unlike Generator, the same numbers in every version of NumPy
@@ -111,7 +113,7 @@ def draw_labels(y: Int[np.ndarray, "n"], count: int, num_classes: int, seed: int
     return drawn
 
 
-def as_images(x: Num[np.ndarray, "n h w *c"], where: str) -> UInt8[np.ndarray, "n h w c"]:
+def as_images(x: np.ndarray, where: str) -> UInt8[np.ndarray, "n h w c"]:
     """Checked and brought to uint8 as `load_dataset` says; `where` names them in errors. Raises ValueError."""
     if x.dtype.kind not in "buif":
         raise ValueError(f"{where}: expected numbers, found {x.dtype}")
@@ -125,7 +127,7 @@ def as_images(x: Num[np.ndarray, "n h w *c"], where: str) -> UInt8[np.ndarray, "
     if x.dtype == bool:
         return x * np.uint8(255)
     low, high, top = x.min(), x.max(), 1 if x.dtype.kind == "f" else 255
-    if not (0 <= low and high <= top):  # so written, NaN is refused too
+    if not (low >= 0 and high <= top):  # so written, NaN is refused too
         found = "missing pixels (NaN)" if np.isnan(low) else f"{low:g} to {high:g}"
         raise ValueError(f"{where}: expected {x.dtype} pixels from 0 to {top}, found {found}")
     return (x if top == 255 else np.rint(x * 255)).astype(np.uint8)

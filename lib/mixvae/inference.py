@@ -82,7 +82,9 @@ def in_batches(function: Any, params: Any, x: UInt8[np.ndarray, "n h w c"], k_ac
     """`function(params, pixels, k_active)` over batches of BATCH images, the last one padded, results joined."""
     x = np.asarray(x)
     if x.ndim != 4 or x.dtype.kind not in "uf":
-        raise ValueError(f"images have shape {x.shape} and type {x.dtype}; expected [N, H, W, C], uint8 or floats in [0, 1]")
+        raise ValueError(
+            f"images have shape {x.shape} and type {x.dtype}; expected [N, H, W, C], uint8 or floats in [0, 1]"
+        )
     parts = []
     for start in range(0, max(len(x), 1), BATCH):
         part = x[start : start + BATCH]

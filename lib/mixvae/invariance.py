@@ -43,7 +43,7 @@ def affine(
 def warp(
     x: Float[Array, "b h w c"], matrix: Float[Array, "b 2 2"], move: Float[Array, "b 2"]
 ) -> Float[Array, "b h w c"]:
-    """Pixel p of the result is x at matrix p + move, p = (row, column) in pixels from the centre; 0 outside."""
+    """x at matrix p + move, bilinear and 0 outside, for every p = (row, column) in pixels from the centre."""
     middle_row, middle_column = (x.shape[1] - 1) / 2, (x.shape[2] - 1) / 2
     row, column = jnp.arange(x.shape[1])[:, None] - middle_row, jnp.arange(x.shape[2]) - middle_column
 

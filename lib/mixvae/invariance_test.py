@@ -29,7 +29,8 @@ def test_warp_is_bilinear_resampling(seed):
     x, rng = images(seed), np.random.default_rng(seed)
     angle, slant, *move = rng.uniform(-2, 2, (4, B))
     zoom_y, zoom_x = rng.uniform(0.5, 2, (2, B))
-    found = warp(x, affine(angle, zoom_y, zoom_x, slant), jnp.stack(move, -1))
+    matrices = affine(*(jnp.asarray(v, jnp.float32) for v in (angle, zoom_y, zoom_x, slant)))
+    found = warp(x, matrices, jnp.stack(move, -1))
     for b in range(B):
         turn = np.array([[np.cos(angle[b]), -np.sin(angle[b])], [np.sin(angle[b]), np.cos(angle[b])]])
         matrix = turn @ np.array([[zoom_y[b], slant[b]], [0, zoom_x[b]]])
@@ -51,13 +52,23 @@ def test_a_whole_pixel_shift_moves_rows_and_columns():
     assert not found[:, -2:].any() and not found[:, :, :3].any()
 
 
+def displacements(name):
+    """How far, in rows and columns, each pixel of 200 views comes from: [200, H, W, 2]; a ramp survives resampling."""
+    ramp = jnp.stack(jnp.broadcast_arrays(jnp.arange(H)[:, None] - 9.5, jnp.arange(W) - 14.5), -1)
+    return augment(jax.random.key(0), jnp.tile(ramp, (200, 1, 1, 1)), **NOTHING | {name: RECIPE[name]}) - ramp
+
+
 @pytest.mark.parametrize("name", RECIPE)
 def test_every_bound_matters_and_is_kept(name):
-    ramp = jnp.stack(jnp.broadcast_arrays(jnp.arange(H)[:, None] - 9.5, jnp.arange(W) - 14.5), -1)
-    views = augment(jax.random.key(0), jnp.tile(ramp, (200, 1, 1, 1)), **NOTHING | {name: RECIPE[name]})
-    moved = jnp.abs(views - ramp)[:, 8:12, 13:17].max((1, 2, 3))  # pixels, up to 2.5 from the centre; a ramp is linear
-    most = {"degrees": 0.66, "shift": 3.0, "scale": 0.225, "shear": 0.3}[name]
-    assert 0.8 * most < moved.max() <= most + 1e-5 and moved.min() < 0.2 * most
+    moved = jnp.abs(displacements(name))[:, 8:12, 13:17].max((1, 2, 3))  # 1.5 from the centre
+    turned = 1.5 * (np.sin(np.pi / 9) + 1 - np.cos(np.pi / 9))
+    most = {"degrees": turned, "shift": 3.0, "scale": 1.5 * 0.15, "shear": 1.5 * 0.2}[name]
+    assert 0.9 * most < moved.max() <= most + 1e-5 and moved.min() < 0.2 * most
+
+
+@pytest.mark.parametrize("name", ["shift", "scale"])
+def test_rows_and_columns_move_apart(name):
+    assert abs(np.corrcoef(displacements(name)[:, 11, 16].T)[0, 1]) < 0.2
 
 
 def test_views_differ_by_image_and_by_key_and_stay_in_range():

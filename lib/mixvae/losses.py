@@ -1,4 +1,4 @@
-"""The terms of the objective, in nats. They do not reduce over images; `trainer.py` adds them once, by name."""
+"""The terms of the objective, in nats. They do not reduce over images; `objective.py` adds them once, by name."""
 
 import jax
 import jax.numpy as jnp

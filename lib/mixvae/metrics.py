@@ -103,7 +103,8 @@ def calibration(
     sigma (Levi et al., 2022). Spearman is taken on an evenly strided 10^6 of the pixels when there are more.
     """
     x, mean, sigma = (np.asarray(a) for a in (x, mean, sigma))
-    if x.shape != mean.shape or sigma.ndim != x.ndim or any(s not in (1, n) for s, n in zip(sigma.shape, x.shape, strict=True)):
+    fits = sigma.ndim == x.ndim and all(s in (1, n) for s, n in zip(sigma.shape, x.shape, strict=True))
+    if x.shape != mean.shape or not fits:
         raise ValueError(f"x, mean and sigma describe different images: {x.shape}, {mean.shape} and {sigma.shape}")
     if not (0 < sigma_min < sigma_max and (sigma > 0).all()):
         raise ValueError(

@@ -81,7 +81,7 @@ def test_effective_and_active_channels():
     assert active_channels(np.array([0.5, 0.48, 0.01, 0.01]), threshold=0.001) == 4
 
 
-@pytest.mark.parametrize("usage", [[0.5, 0.6], [1.5, -0.5], [np.nan, 1.0], [[0.5, 0.5]], [50, 50]])
+@pytest.mark.parametrize("usage", [[0.5, 0.6], [1.5, -0.5], [np.nan, 1.0], [[0.5, 0.5]], [50.0, 50.0]])
 @pytest.mark.parametrize("metric", [effective_channels, active_channels])
 def test_usage_that_is_none_is_refused(metric, usage):
     with pytest.raises(ValueError, match="non-negative, and sum to 1"):

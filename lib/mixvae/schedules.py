@@ -24,12 +24,13 @@ def curriculum_start(config: CurriculumConfig) -> Curriculum:
 
 def temperature(epochs: np.ndarray, tau: float, tau_end: float, rate: float) -> np.ndarray:
     """max(tau_end, tau exp(-rate e)); constant at `tau` where the rate is 0."""
-    return np.maximum(tau_end, tau * np.exp(-rate * epochs)) if rate else np.full_like(epochs, tau)
+    return np.maximum(tau_end, tau * np.exp(-rate * epochs)) if rate else np.full_like(epochs, tau, float)
 
 
 def beta_share(epochs: np.ndarray, objective: ObjectiveConfig) -> np.ndarray:
     """`beta_start` during the warm-up, then a linear ramp to 1."""
-    ramp = (epochs - objective.beta_warmup_epochs) / max(objective.beta_ramp_epochs, 1e-9)
+    late = epochs - objective.beta_warmup_epochs
+    ramp = late / objective.beta_ramp_epochs if objective.beta_ramp_epochs else np.where(late < 0, 0.0, 1.0)
     return objective.beta_start + (1.0 - objective.beta_start) * np.clip(ramp, 0.0, 1.0)
 
 
@@ -44,7 +45,7 @@ def learning_rate(epochs: np.ndarray, train: TrainConfig) -> np.ndarray:
 
 def scheduled(config: Config, curriculum: Curriculum, epochs: np.ndarray) -> Knobs:
     """Every live knob at the given epochs [n], by its schedule alone; `boosted` comes on top."""
-    values = {name: np.full_like(epochs, constant(config, name)) for name in LIVE}
+    values = {name: np.full_like(epochs, constant(config, name), float) for name in LIVE}
     share = beta_share(epochs, config.objective)
     values["beta_z"] *= share
     values["beta_c"] *= share
@@ -72,7 +73,9 @@ def boosted(knobs: Knobs, config: Config, curriculum: Curriculum, epochs: np.nda
 def knobs_at(config: Config, curriculum: Curriculum, current: Knobs, held: Knobs, epochs: np.ndarray) -> Knobs:
     """The knobs of the steps at `epochs` [n]: `current` where `held` is true, else the schedule's; float32 [n]."""
     plan = scheduled(config, curriculum, epochs)
-    mixed = [np.full_like(epochs, value) if hold else at for value, hold, at in zip(current, held, plan, strict=True)]
+    mixed = [
+        np.full_like(epochs, value, float) if hold else at for value, hold, at in zip(current, held, plan, strict=True)
+    ]
     return Knobs(*(np.asarray(a, np.float32) for a in boosted(Knobs(*mixed), config, curriculum, epochs)))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import Field, field, fields
 from typing import Any, ClassVar, Literal
 
+
 def setting(default, low=None, high=None, label="", step=None, live=False, log=False) -> Any:
     """A field whose value lies in [low, high]; `step` and `log` shape its slider."""
     return field(default=default, metadata=dict(low=low, high=high, label=label, step=step, live=live, log=log))
@@ -36,7 +37,7 @@ def check(path: str, value: Any, hint: Any, metadata: typing.Mapping) -> Any:
             raise ValueError(f"{path}={value!r} must be a list of whole numbers, as in [1, 2, 5]")
         return tuple(check(f"{path}[{i}]", v, int, metadata) for i, v in enumerate(value))
     if hint is float and type(value) is int:
-        value = float(value)
+        value = float(value) if abs(value) < 2**1023 else math.inf  # what no float can hold is out of range
     if type(value) is not hint:
         raise ValueError(
             f"{path}={value!r} must be a {TYPE_NAMES[hint]}, not {TYPE_NAMES.get(type(value), type(value).__name__)}"

@@ -70,10 +70,12 @@ def run_steps(
         batch = draw(key_labels, data, moving.step)
         grads, terms = jax.grad(objective, has_aux=True)(moving.params, key_loss, batch, at)
         moving = descend(optimiser, ema, moving, grads, at.learning_rate)
-        terms["gradient"] = optax.global_norm(grads)
+        terms["gradient"] = optax.tree.norm(grads)
         return moving, {name: column.at[i].set(terms[name]) for name, column in columns.items()}
 
-    _, terms = jax.eval_shape(objective, moving.params, key, draw(key, data, moving.step), Knobs(*(k[0] for k in knobs)))
+    _, terms = jax.eval_shape(
+        objective, moving.params, key, draw(key, data, moving.step), Knobs(*(k[0] for k in knobs))
+    )
     shapes = {name: term.shape for name, term in terms.items()} | {"gradient": ()}
     columns = {name: jnp.zeros((len(knobs.tau), *shape)) for name, shape in shapes.items()}
     return jax.lax.fori_loop(0, steps, take, (moving, columns))

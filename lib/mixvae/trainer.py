@@ -35,7 +35,8 @@ class State(NamedTuple):
 class Trainer:
     """Trains a MixVAE on uint8 images [N, H, W, C]; it never sees a test set.
 
-    `labels` [N] are -1 where unknown. Raises ValueError where the config cannot be trained on these images.
+    `labels` [N] are -1 where unknown; `x_val` is what the plateau of the curriculum is judged on, if there is any.
+    Raises ValueError where the config cannot be trained on these images.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Trainer:
         x_train: UInt8[np.ndarray, "n h w c"],
         labels: Int[np.ndarray, "n"] | None = None,
         num_classes: int = 10,
+        x_val: UInt8[np.ndarray, "m h w c"] | None = None,
     ):
         channels, size = config.model.num_components, config.train.batch_size
         if size > len(x_train):
@@ -58,6 +60,7 @@ class Trainer:
         self.objective = build_objective(config, self.model)
         self.optimiser = build_optimiser(config.train.clip, config.train.b2, config.train.weight_decay)
         self.x_train = jnp.asarray(x_train)
+        self.x_val = x_train[:0] if x_val is None else x_val
         self.steps_per_epoch = len(x_train) // size
         self.set_labels(np.full(len(x_train), tau_classifier.UNLABELLED) if labels is None else labels)
         self._order = (None, None)
@@ -66,20 +69,19 @@ class Trainer:
         """The State before the first step."""
         key = jax.random.PRNGKey(self.config.train.seed)
         params = jax.jit(self.model.init)(key, jnp.zeros((1, *self.x_train.shape[1:])))["params"]
-        start, off = curriculum_start(self.config.curriculum), Knobs(*[np.bool_(False)] * len(Knobs._fields))
-        knobs = knobs_at(self.config, start, off, off, np.zeros(1))
+        nothing = Knobs(*[np.float32(0)] * len(Knobs._fields))
         state = State(
             params=params,
             average=params,
             optimiser=self.optimiser.init(params),
             key=key,
             step=np.int32(0),
-            knobs=Knobs(*(k[0] for k in knobs)),
-            held=off,
+            knobs=nothing,
+            held=Knobs(*[np.bool_(False)] * len(Knobs._fields)),
             tau_counts=np.zeros((self.config.model.num_components, self.num_classes), np.float32),
-            curriculum=start,
+            curriculum=curriculum_start(self.config.curriculum),
         )
-        return self.recount(state)
+        return self.recount(self.at_schedule(state))
 
     def epoch(self, state: State) -> float:
         """Epochs done, with their fraction."""
@@ -93,7 +95,29 @@ class Trainer:
 
     def release(self, state: State, *names: str) -> State:
         """Put these knobs back on their schedules."""
-        return state._replace(held=state.held._replace(**dict.fromkeys(names, np.bool_(False))))
+        return self.at_schedule(state._replace(held=state.held._replace(**dict.fromkeys(names, np.bool_(False)))))
+
+    def at_schedule(self, state: State) -> State:
+        """`state` with the knobs that are not held where their schedules are now."""
+        return state._replace(knobs=moment(state, self.plan(state), 0))
+
+    def plan(self, state: State) -> Knobs:
+        """The knobs [steps] of the coming epoch's worth of steps."""
+        epochs = (int(state.step) + np.arange(self.steps_per_epoch)) / self.steps_per_epoch
+        return knobs_at(self.config, state.curriculum, state.knobs, state.held, epochs)
+
+    def set_curriculum(self, state: State, on: bool) -> State:
+        """Channels unlock by the curriculum, or all that the config allows are open. Raises ValueError where K is too small."""
+        stages = self.config.curriculum.k_active_schedule
+        if on and stages[-1] > self.config.model.num_components:
+            raise ValueError(
+                f"curriculum.k_active_schedule={list(stages)} ends above model.num_components="
+                f"{self.config.model.num_components}; shorten the schedule, or raise the number of channels"
+            )
+        moved = state.curriculum._replace(on=np.bool_(on))
+        if on and self.config.curriculum.unlock_epochs is not None:
+            moved = next_stage(self.config.curriculum, moved, int(self.epoch(state)), loss=0.0)
+        return self.at_schedule(state._replace(curriculum=moved))
 
     def set_labels(self, labels: Int[np.ndarray, "n"]):
         """Replace the labels of the training images, -1 where unknown; `recount` makes the tau counts follow."""
@@ -118,15 +142,14 @@ class Trainer:
         """
         left = self.steps_per_epoch - int(state.step) % self.steps_per_epoch
         steps = left if steps is None else min(steps, left)
-        epochs = (int(state.step) + np.arange(self.steps_per_epoch)) / self.steps_per_epoch
-        knobs = knobs_at(self.config, state.curriculum, state.knobs, state.held, epochs)
+        knobs = self.plan(state)
         moving = Moving(state.params, state.average, state.optimiser, state.step)
         moving, columns = run_steps(
             self.objective, self.optimiser, self.config.train.ema, moving, state.key, self.data(state), knobs, steps
         )
         columns = {name: np.asarray(column)[:steps] for name, column in columns.items()}
         require_finite(columns, knobs)
-        now = Knobs(*(np.where(hold, k, at[steps - 1]) for k, hold, at in zip(state.knobs, state.held, knobs)))
+        now = moment(state, knobs, steps - 1)
         state = state._replace(**moving._asdict())._replace(step=np.int32(moving.step), knobs=now)
         return (self.end_epoch(state, columns) if steps == left else state), columns
 
@@ -143,14 +166,19 @@ class Trainer:
     def end_epoch(self, state: State, columns: dict[str, np.ndarray]) -> State:
         """The State after an epoch's last step: newcomers unlocked, tau counts afresh."""
         epoch = int(state.step) // self.steps_per_epoch
-        loss = float(np.mean(columns["recon"] + columns["kl_z"]))
+        training_loss = float(np.mean(columns["recon"] + columns["kl_z"]))
+        loss = self.evidence_loss(state, self.x_val) if len(self.x_val) else training_loss
         moved = next_stage(self.config.curriculum, state.curriculum, epoch, loss)
         stages = self.config.curriculum.k_active_schedule
         before, after = stages[int(state.curriculum.stage)], stages[int(moved.stage)]
-        state = state._replace(curriculum=moved)
+        state = self.at_schedule(state._replace(curriculum=moved))
         if after > before and self.config.curriculum.unlock_init == "split":
             state = self.split(state, before, after)
         return self.recount(state)
+
+    def evidence_loss(self, state: State, x: UInt8[np.ndarray, "n h w c"]) -> float:
+        """Mean of -log p(x|z, e) + KL of the chosen channel's latent, in nats, by the averaged weights."""
+        return float(channel_losses(self.model, state.average, x, state.knobs.k_active).sum() / len(x))
 
     def split(self, state: State, before: int, after: int) -> State:
         """Channels `before` ... `after - 1` become perturbed copies of those with the largest summed loss."""
@@ -161,6 +189,12 @@ class Trainer:
         copied = [curriculum.split(key, self.model, p, parents, newcomers) for p in (state.params, state.average)]
         forgotten = curriculum.forget(self.model, state.optimiser, newcomers)
         return state._replace(params=copied[0], average=copied[1], optimiser=forgotten)
+
+
+def moment(state: State, plan: Knobs, index: int) -> Knobs:
+    """One step's knobs of a plan; a held one keeps its own value, without the boost that an unlock lends it."""
+    values = (k if hold else at[index] for k, hold, at in zip(state.knobs, state.held, plan, strict=True))
+    return Knobs(*(np.float32(value) for value in values))
 
 
 def require_finite(columns: dict[str, np.ndarray], knobs: Knobs):

@@ -17,7 +17,7 @@ def unconditioned(h: Array) -> Array:
 class DenseBackbone(nn.Module):
     """A multilayer perceptron: [*b, D] -> [*b, hidden_dims[-1]]."""
 
-    hidden_dims: tuple[int, ...] = (128, 256)
+    hidden_dims: tuple[int, ...] = (128, 512)
 
     @nn.compact
     def __call__(self, z: Float[Array, "*b d"], condition: Callable = unconditioned) -> Float[Array, "*b f"]:

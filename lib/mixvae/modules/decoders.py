@@ -89,6 +89,7 @@ class ModularDecoder(nn.Module):
     sigma_per: str = "pixel"
 
     def __post_init__(self):
+        object.__setattr__(self, "output_hw", tuple(self.output_hw))  # a list would have no hash
         for name, valid in dict(
             conditioning_method=CONDITIONERS,
             output_type=HEADS,
@@ -98,7 +99,7 @@ class ModularDecoder(nn.Module):
             if getattr(self, name) not in valid:
                 raise ValueError(nearest(f"{name}={getattr(self, name)!r}", getattr(self, name), valid))
         if min(self.output_hw) < 8:
-            raise ValueError(f"output_hw={tuple(self.output_hw)}: height and width must be at least 8 pixels")
+            raise ValueError(f"output_hw={self.output_hw}: height and width must be at least 8 pixels")
         if not 0 < self.sigma_min < self.sigma_max:
             raise ValueError(f"sigma_min={self.sigma_min} must be above 0 and below sigma_max={self.sigma_max}")
         super().__post_init__()
@@ -134,25 +135,29 @@ class ModularConvDecoder(ModularDecoder):
 
     def backbone(self) -> nn.Module:
         """z -> [*b, H/2, W/2, width]."""
-        return ConvBackbone(tuple(self.output_hw), self.width, self.hidden)
+        return ConvBackbone(self.output_hw, self.width, self.hidden)
 
     def project(self) -> Callable[[int], nn.Module]:
         """The last transposed convolution, cropped to the image."""
-        return partial(TransposedConvolution, output_hw=tuple(self.output_hw))
+        return partial(TransposedConvolution, output_hw=self.output_hw)
 
 
 class ModularDenseDecoder(ModularDecoder):
     """Images from a multilayer perceptron."""
 
-    hidden_dims: tuple[int, ...] = (128, 256)
+    hidden_dims: tuple[int, ...] = (128, 512)
+
+    def __post_init__(self):
+        object.__setattr__(self, "hidden_dims", tuple(self.hidden_dims))
+        super().__post_init__()
 
     def backbone(self) -> nn.Module:
         """z -> [*b, hidden_dims[-1]]."""
-        return DenseBackbone(tuple(self.hidden_dims))
+        return DenseBackbone(self.hidden_dims)
 
     def project(self) -> Callable[[int], nn.Module]:
         """One dense layer to all pixels."""
-        return partial(DensePixels, output_hw=tuple(self.output_hw))
+        return partial(DensePixels, output_hw=self.output_hw)
 
 
 def build_decoder(model: ModelConfig, image_shape: tuple[int, int, int]) -> ModularDecoder:

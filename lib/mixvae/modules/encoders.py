@@ -52,7 +52,7 @@ class DenseEncoder(nn.Module):
     """A multilayer perceptron over the flattened image."""
 
     posterior: PosteriorHead
-    hidden_dims: tuple[int, ...] = (256, 128)
+    hidden_dims: tuple[int, ...] = (512, 128)
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b h w c"]) -> Posterior:

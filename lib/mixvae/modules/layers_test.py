@@ -1,0 +1,75 @@
+"""The convolutions against Flax's own, values and gradients: leading axes [B, K], even and odd sizes, C=3."""
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from mixvae.modules.layers import (
+    Convolution,
+    TransposedConvolution,
+    conv_kernel,
+    depth_to_space,
+    space_to_depth,
+    transposed_kernel,
+)
+
+B, K, C, F = 2, 3, 3, 4
+SIZES = [(20, 29), (9, 30)]
+PAIRS = {
+    "stride 1": (Convolution(F), nn.Conv(F, (3, 3)), conv_kernel),
+    "stride 2": (Convolution(F, stride=2), nn.Conv(F, (4, 4), (2, 2)), lambda k: conv_kernel(k, stride=2)),
+    "transposed": (TransposedConvolution(F), nn.ConvTranspose(F, (4, 4), (2, 2)), transposed_kernel),
+}
+
+
+def normal(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def same(found, expected):
+    np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("h, w", SIZES)
+@pytest.mark.parametrize("name", PAIRS)
+def test_equals_flax_in_values_and_gradients(name, h, w):
+    ours, theirs, reorder = PAIRS[name]
+    size = 3 if name == "stride 1" else 4
+    x, kernel, bias = normal(0, B, K, h, w, C), normal(1, size, size, C, F) / size, normal(2, F)
+    ours_bias = np.tile(bias, 4) if name == "transposed" else bias
+    weigh = normal(3, *jax.eval_shape(theirs.apply, {"params": {"kernel": kernel, "bias": bias}}, x).shape)
+
+    def score(module, wrap):
+        def weighted_mean(x, kernel, bias):
+            y = module.apply({"params": wrap({"kernel": kernel, "bias": bias})}, x)
+            return (weigh * y).mean(), y
+
+        return jax.value_and_grad(weighted_mean, (0, 1), has_aux=True)
+
+    @jax.jit
+    def both(x, kernel, bias, ours_bias):
+        (_, y), (to_x, to_kernel) = score(ours, lambda dense: {"Dense_0": dense})(x, reorder(kernel), ours_bias)
+        (_, y_flax), (to_x_flax, to_kernel_flax) = score(theirs, lambda conv: conv)(x, kernel, bias)
+        return (y, to_x, to_kernel), (y_flax, to_x_flax, reorder(to_kernel_flax))
+
+    for found, expected in zip(*both(x, kernel, bias, ours_bias), strict=True):
+        same(found / np.std(expected), expected / np.std(expected))
+
+
+def test_a_transposed_convolution_crops_at_the_far_ends():
+    x = normal(0, B, K, 5, 8, C)
+    params = {"params": {"Dense_0": {"kernel": normal(1, 4 * C, 4 * F), "bias": normal(2, 4 * F)}}}
+    whole = TransposedConvolution(F).apply(params, x)
+    cropped = TransposedConvolution(F, (9, 13)).apply(params, x)
+    assert whole.shape == (B, K, 10, 16, F)
+    np.testing.assert_array_equal(cropped, whole[..., :9, :13, :])
+
+
+def test_space_to_depth_folds_blocks_and_depth_to_space_unfolds_them():
+    x = normal(0, B, K, 20, 30, C)
+    folded = space_to_depth(x)
+    assert folded.shape == (B, K, 10, 15, 4 * C)
+    np.testing.assert_array_equal(folded[1, 2, 3, 4], x[1, 2, 6:8, 8:10].reshape(-1))
+    np.testing.assert_array_equal(depth_to_space(folded), x)
+    np.testing.assert_array_equal(space_to_depth(depth_to_space(folded)), folded)

@@ -1,0 +1,159 @@
+"""A run on disk: its config, and a checkpoint of all that changes, written whole or not at all.
+
+A folder holds `config.yaml`, `run.msgpack` and, where there was an earlier epoch, `previous.msgpack`. A checkpoint is a
+line with the format's version and the SHA-256 of what follows, then msgpack of the state and the history.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import serialization
+
+from mixvae.config import Config
+from mixvae.config_file import dump_config, load_config
+from mixvae.data import Dataset, draw_labels, load_dataset
+from mixvae.metrics import effective_channels
+from mixvae.trainer import State, Trainer
+
+MAGIC = "mixvae-run"
+VERSION = 1
+CHECKPOINT, PREVIOUS, CONFIG = "run.msgpack", "previous.msgpack", "config.yaml"
+
+Row = dict[str, Any]
+
+
+class Snapshot(NamedTuple):
+    """A run at the end of an epoch: `history` has one row an epoch, the last one this one's."""
+
+    trainer: Trainer
+    state: State
+    history: list[Row]
+
+
+def build_trainer(config: Config, dataset: Dataset) -> Trainer:
+    """A Trainer on the dataset's training images, with as many labels as the config asks for."""
+    labels = draw_labels(dataset.y_train, config.data.labels, dataset.num_classes, config.train.seed)
+    return Trainer(config, dataset.x_train, labels, max(dataset.num_classes, 1), dataset.x_val)
+
+
+def fit(config: Config, dataset: Dataset | None = None, folder: str | Path | None = None) -> Iterator[Snapshot]:
+    """Train to the config's last epoch, one Snapshot an epoch; with a folder, save each and go on from the last one.
+
+    `dataset` defaults to the one that the config names. Raises ValueError where the folder holds a run of another
+    config.
+    """
+    dataset = dataset or load_dataset(config.data.name, validation=config.data.validation)
+    trainer = build_trainer(config, dataset)
+    state, history = resume(trainer, folder) if folder else (trainer.init(), [])
+    while len(history) < config.train.epochs:
+        state, columns = trainer.advance(state)
+        history = [*history, epoch_row(trainer, state, columns)]
+        if folder:
+            save(folder, config, state, history)
+        yield Snapshot(trainer, state, history)
+
+
+def open_run(folder: str | Path, dataset: Dataset) -> Snapshot:
+    """A saved run, on the dataset it was trained on."""
+    trainer = build_trainer(load_config(Path(folder) / CONFIG), dataset)
+    return Snapshot(trainer, *load(folder, trainer)[:2])
+
+
+def epoch_row(trainer: Trainer, state: State, columns: dict[str, np.ndarray]) -> Row:
+    """Means of the terms over an epoch's columns, its last usage and knobs; with validation images, their loss."""
+    row = {"epoch": int(state.step) // trainer.steps_per_epoch, "step": int(state.step)}
+    row |= {name: float(column.mean()) for name, column in columns.items() if column.ndim == 1}
+    usage = columns["usage"].mean(0, dtype=np.float64)
+    row |= {"usage": usage.tolist(), "effective_channels": effective_channels(usage / usage.sum())}
+    row |= {name: float(value) for name, value in state.knobs._asdict().items()}
+    if len(trainer.x_val):
+        row["validation_loss"] = trainer.evidence_loss(state, trainer.x_val)
+    return row
+
+
+def resume(trainer: Trainer, folder: str | Path) -> tuple[State, list[Row]]:
+    """The last complete epoch in `folder`, or a fresh start where it holds none."""
+    folder = Path(folder)
+    if not (folder / CONFIG).exists():
+        return trainer.init(), []
+    found = load_config(folder / CONFIG)
+    if found != trainer.config:
+        raise ValueError(f"{folder} holds a run of another config; choose another folder, or load its {CONFIG}")
+    return load(folder, trainer)[:2]
+
+
+def save(folder: str | Path, config: Config, state: State, history: list[Row], light: bool = False):
+    """Write a run, replacing what `folder` held of it; `light` keeps the averaged weights alone, in half precision."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tree = serialization.to_state_dict(jax.tree.map(np.asarray, state))
+    if light:
+        tree["average"] = jax.tree.map(lambda a: a.astype(np.float16), tree["average"])
+        tree = {name: tree[name] for name in ("average", "key", "step", "knobs", "held", "tau_counts", "curriculum")}
+    payload = serialization.msgpack_serialize({"state": tree, "history": history})
+    header = f"{MAGIC} {VERSION} {hashlib.sha256(payload).hexdigest()}\n".encode()
+    write_atomically(folder / CONFIG, dump_config(config).encode())
+    if (folder / CHECKPOINT).exists():
+        os.replace(folder / CHECKPOINT, folder / PREVIOUS)
+    write_atomically(folder / CHECKPOINT, header + payload)
+    if light:
+        (folder / PREVIOUS).unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes):
+    """Write a file by rename, so that a reader finds the old content or the new."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def load(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row], str]:
+    """The state and the history of a run, and in words what was wrong with its newest checkpoint, if anything was.
+
+    Raises FileNotFoundError where there is no checkpoint, ValueError where none can be read.
+    """
+    folder, faults = Path(folder), []
+    for name in (CHECKPOINT, PREVIOUS):
+        try:
+            tree = read_checkpoint(folder / name)
+            return restore(trainer, tree["state"]), list(tree["history"]), "; ".join(faults)
+        except FileNotFoundError:
+            continue
+        except (ValueError, KeyError, TypeError) as error:
+            faults.append(f"{folder / name}: {error}")
+    if faults:
+        raise ValueError("; ".join(faults))
+    raise FileNotFoundError(f"{folder} holds no {CHECKPOINT}")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The checked content of a checkpoint. Raises ValueError for another format, another version, or damage."""
+    header, _, payload = path.read_bytes().partition(b"\n")
+    magic, version, digest = (header[:200].decode("ascii", "replace").split() + ["?"] * 3)[:3]
+    if magic != MAGIC:
+        raise ValueError("not a checkpoint of this project")
+    if version != str(VERSION):
+        raise ValueError(f"checkpoint format {version}; this version reads format {VERSION}")
+    if hashlib.sha256(payload).hexdigest() != digest:
+        raise ValueError("damaged: its content does not match its checksum")
+    return serialization.msgpack_restore(payload)
+
+
+def restore(trainer: Trainer, tree: dict[str, Any]) -> State:
+    """A State from a checkpoint's tree; what a light one left out is as at a start, with the averaged weights."""
+    fresh = trainer.init()
+    average = jax.tree.map(lambda a: a.astype(np.float32), tree["average"])
+    complete = {**serialization.to_state_dict(fresh), "params": average, **tree, "average": average}
+    return serialization.from_state_dict(fresh, complete)

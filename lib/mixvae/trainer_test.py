@@ -1,0 +1,202 @@
+"""Training on 48 images of 12 x 9 pixels: 5 channels, batches of 7."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mixvae import Config, Knobs, Trainer
+from mixvae.config import LIVE
+from mixvae.config_file import override
+from mixvae.step import draw, run_steps
+
+SHAPE = (48, 12, 9, 1)
+TINY = {
+    "model.num_components": 5,
+    "model.width": 2,
+    "model.hidden": 6,
+    "train.batch_size": 7,
+    "train.epochs": 3,
+    "objective.w_inv": 10.0,
+    "objective.w_mi": 10.0,
+    "objective.beta_c": 0.5,
+}
+STAGES = {"curriculum.enabled": True, "curriculum.k_active_schedule": [2, 5], "curriculum.unlock_epochs": [0, 1]}
+
+
+def make(**settings) -> Trainer:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, SHAPE, dtype=np.uint8), np.full(SHAPE[0], -1)
+    y[:6] = np.arange(6) % 3
+    return Trainer(override(Config(), TINY | {"data.labels": 6} | settings), x, y, num_classes=3)
+
+
+def same(a, b) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+@pytest.mark.parametrize("settings", [{}, STAGES, {"objective.w_label": 5.0}])
+def test_numbers_do_not_depend_on_how_steps_are_divided(settings):
+    trainer = make(**settings)
+    whole = trainer.init()
+    for _ in range(3):
+        whole, _ = trainer.advance(whole)
+    parts, sizes = trainer.init(), iter([1, 4, 2, 3] * 20)
+    while parts.step < whole.step:
+        parts, _ = trainer.advance(parts, next(sizes))
+    assert same(whole, parts)
+
+
+def test_a_chunk_ends_where_the_epoch_ends():
+    trainer = make()
+    state, columns = trainer.advance(trainer.init(), 100)
+    assert state.step == trainer.steps_per_epoch == 48 // 7
+    assert columns["usage"].shape == (6, 5) and columns["loss"].shape == (6,)
+
+
+def test_moving_every_live_knob_compiles_nothing_and_changes_the_next_state():
+    trainer = make(**STAGES, **{"objective.w_label": 1.0, "routing.estimator": "gumbel"})
+    state, _ = trainer.advance(trainer.init())
+    state, _ = trainer.advance(state, 1)
+    compiled, (still, _) = run_steps._cache_size(), trainer.advance(state, 1)
+    for name, (_, field) in LIVE.items():
+        high = 5 if name == "k_active" else field.metadata["high"]
+        target = 1.0 if name == "k_active" else high if getattr(state.knobs, name) != high else field.metadata["low"]
+        moved, _ = trainer.advance(trainer.hold(state, **{name: target}), 1)
+        assert not same(moved.params, still.params), name
+    assert run_steps._cache_size() == compiled
+
+
+def test_terms_add_up_to_the_loss():
+    trainer = make(**{"objective.w_label": 3.0, "objective.usage_alpha": 1.5})
+    _, c = trainer.advance(trainer.init())
+    total = (
+        c["recon"]
+        + c["kl_z"]
+        + 0.5 * c["kl_c"]
+        + c["usage_prior"]
+        + 10 * c["inv"]
+        - 10 * (2 * c["H"] - c["h"])
+        + 3 * c["label"]
+    )
+    np.testing.assert_allclose(c["loss"], total, rtol=1e-5)
+    assert (c["label"] > 0).all() and (c["inv"] > 0).all()
+
+
+def router_gradient(estimator: str, router_recon: float, k_active: float = 5, **weights) -> np.ndarray:
+    """The loss's gradient with respect to the router's bias [K], every weight but the reconstruction's off."""
+    trainer = make(**{"routing.estimator": estimator})
+    state = trainer.init()
+    off = dict.fromkeys(("beta_z", "beta_c", "w_inv", "w_mi", "w_label"), 0.0) | weights
+    knobs = state.knobs._replace(router_recon=router_recon, k_active=k_active, **off)
+    batch = draw(state.key, trainer.data(state), 0)
+    gradient = jax.jit(jax.grad(trainer.objective, has_aux=True))
+    grads, _ = gradient(state.params, state.key, batch, knobs)
+    return np.asarray(grads["encoder"]["posterior"]["router"]["bias"])
+
+
+@pytest.mark.parametrize("estimator", ["straight_through", "gumbel", "exact"])
+def test_router_recon_scales_what_reconstruction_says_in_routing(estimator):
+    full = router_gradient(estimator, 1.0)
+    assert np.abs(full).max() > 0
+    np.testing.assert_allclose(router_gradient(estimator, 0.25), 0.25 * full, rtol=1e-4, atol=1e-6)
+    assert not router_gradient(estimator, 0.0).any()
+
+
+@pytest.mark.parametrize("estimator", ["straight_through", "gumbel", "exact"])
+def test_locked_channels_get_no_gradient(estimator):
+    everything = dict(beta_z=1.0, beta_c=1.0, w_inv=1.0, w_mi=1.0)
+    gradient = router_gradient(estimator, 1.0, k_active=2, **everything)
+    assert np.abs(gradient[:2]).min() > 0 and not gradient[2:].any()
+
+
+def test_a_schedule_writes_a_knob_until_it_is_held_and_again_once_it_is_released():
+    trainer = make(**{"routing.tau": 2.0, "routing.tau_rate": 1.0})
+    state, _ = trainer.advance(trainer.init(), 3)
+    on_schedule = state.knobs.tau
+    assert 0.1 < on_schedule < 2.0
+    state, _ = trainer.advance(trainer.hold(state, tau=4.0), 1)
+    assert state.knobs.tau == 4.0 and state.held.tau and not state.held.beta_z
+    state = trainer.release(state, "tau")
+    assert state.knobs.tau < on_schedule
+
+
+def test_newcomers_unlock_at_their_epoch_as_copies_and_the_boost_ends():
+    trainer = make(**STAGES, **{"curriculum.kl_boost_on_unlock": 3.0, "curriculum.boost_epochs": 1, "train.epochs": 4})
+    state, columns = trainer.advance(trainer.init())
+    assert not columns["usage"][:, 2:].any() and state.knobs.k_active == 5
+    table = np.asarray(state.params["embeddings"])
+    distances = np.linalg.norm(table[2:, None] - table[None, :2], axis=-1).min(1)
+    assert (distances < 0.5 * np.linalg.norm(table[0] - table[1])).all()
+    state, columns = trainer.advance(state)
+    assert columns["usage"][:, 2:].all() and state.curriculum.unlocked_at == 1
+    boosted, after = trainer.plan(trainer.advance(trainer.init())[0]).beta_z[0], trainer.plan(state).beta_z[0]
+    assert (boosted, after) == (3.0, 1.0)
+
+
+def test_a_held_beta_is_boosted_but_not_compounded():
+    trainer = make(**STAGES, **{"curriculum.kl_boost_on_unlock": 3.0})
+    state, _ = trainer.advance(trainer.init())
+    state = trainer.hold(state, beta_z=0.5)
+    for _ in range(3):
+        state, _ = trainer.advance(state, 1)
+        assert trainer.plan(state).beta_z[0] == 1.5 and state.knobs.beta_z == 0.5
+
+
+def test_labels_arrive_while_training_without_a_recompile():
+    trainer = make(**{"objective.w_label": 5.0})
+    state, columns = trainer.advance(trainer.init(), 2)
+    compiled = run_steps._cache_size()
+    trainer.set_labels(np.full(SHAPE[0], -1))
+    state, none = trainer.advance(state, 1)
+    trainer.set_labels(np.arange(SHAPE[0]) % 3)
+    state = trainer.recount(state)
+    state, some = trainer.advance(state, 1)
+    assert none["label"] == 0 and some["label"] > 0 and run_steps._cache_size() == compiled
+    assert state.tau_counts.sum() == pytest.approx(SHAPE[0] + 5 * 3, rel=1e-5)
+
+
+def test_without_labels_the_table_is_uniform():
+    trainer = make()
+    trainer.set_labels(np.full(SHAPE[0], -1))
+    state = trainer.recount(trainer.init())
+    np.testing.assert_array_equal(state.tau_counts, np.ones((5, 3)))
+
+
+def test_the_average_follows_the_weights():
+    trainer = make(**{"train.ema": 0.0})
+    state, _ = trainer.advance(trainer.init())
+    assert same(state.average, state.params)
+    state, _ = make().advance(make().init())
+    assert not same(state.average, state.params)
+
+
+def test_a_number_that_goes_wrong_is_named_and_the_state_before_it_still_good():
+    trainer = make()
+    state, _ = trainer.advance(trainer.init(), 2)
+    broken = jax.tree.map(lambda p: jnp.full_like(p, jnp.nan), state.params)
+    with pytest.raises(FloatingPointError, match=r"no longer finite 1 steps on, at tau=1,"):
+        trainer.advance(state._replace(params=broken), 2)
+    assert np.isfinite(trainer.advance(state, 2)[1]["loss"]).all()
+
+
+def test_the_trainer_has_no_way_to_a_test_set():
+    assert not [name for name in inspect.signature(Trainer.__init__).parameters if "test" in name]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"train.batch_size": 49}, "train.batch_size=49 is larger than the 48 training images"),
+        ({"objective.label_target": "channel"}, "needs a channel for each of the 3 classes"),
+    ],
+)
+def test_what_cannot_be_trained_says_so(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make(**settings)
+
+
+def test_knobs_hold_every_live_setting_once():
+    assert Knobs._fields == tuple(LIVE) and len(set(Knobs._fields)) == len(Knobs._fields)

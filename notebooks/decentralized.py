@@ -1,0 +1,123 @@
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="full", app_title="Decentralized latents")
+
+with app.setup(hide_code=True):
+    from pathlib import Path
+
+    import altair as alt
+    import marimo as mo
+
+    from mixvae import load_config, load_dataset
+    from mixvae.config_file import override
+    from mixvae.runs import open_run
+    from workbench import charts, controls
+    from workbench.cache import use_compilation_cache
+    from workbench.channel_view import ChannelView
+    from workbench.live import LiveRun
+
+    SHOWCASE = Path(__file__).parent.parent / "data" / "showcase"
+    use_compilation_cache()
+    alt.data_transformers.disable_max_rows()
+
+
+@app.cell(hide_code=True)
+def _():
+    start = load_config(SHOWCASE / "config.yaml")
+    dataset = load_dataset(start.data.name)
+    saved = open_run(SHOWCASE, dataset)
+    return dataset, saved, start
+
+
+@app.cell(hide_code=True)
+def _(dataset, saved):
+    view = ChannelView()
+    live = LiveRun(view, dataset)
+    live.show(saved)
+    live.settled()
+    return live, view
+
+
+@app.cell(hide_code=True)
+def _(start):
+    structure = controls.structural_panel(start)
+    frame_rate = mo.ui.slider(1, 30, value=10, label="frames a second, at most", show_value=True, full_width=True)
+    return frame_rate, structure
+
+
+@app.cell(hide_code=True)
+def _(start, structure):
+    config = override(start, structure.value)
+    knobs = controls.live_panel(config)
+    return config, knobs
+
+
+@app.cell(hide_code=True)
+def _(config, frame_rate, knobs, live):
+    live.max_fps = frame_rate.value
+    live.configure(config)
+    live.follow(knobs.value)
+    return
+
+
+@app.cell(hide_code=True)
+def _(live):
+    buttons = [
+        mo.ui.button(label="Train", kind="success", on_click=lambda _: live.start()),
+        mo.ui.button(label="Pause", on_click=lambda _: live.pause()),
+        mo.ui.button(label="Step", on_click=lambda _: live.step()),
+        mo.ui.button(label="Reset", on_click=lambda _: live.reset()),
+    ]
+    release = mo.ui.button(label="all knobs back on schedule", on_click=lambda _: live.release())
+    return buttons, release
+
+
+@app.cell(hide_code=True)
+def _(view):
+    planes = mo.ui.anywidget(view)
+    return (planes,)
+
+
+@app.cell(hide_code=True)
+def _(buttons, config, frame_rate, knobs, planes, release, start, structure):
+    panel = mo.vstack(
+        [
+            mo.md("**Structure** · a change builds a new model"),
+            mo.vstack(structure.elements.values(), gap=0.35),
+            mo.md("**Live** · moves while training"),
+            controls.panel(knobs, config, start.data.labels),
+            release,
+            frame_rate,
+        ],
+        gap=0.5,
+    )
+    head = mo.hstack([mo.md("### Decentralized latents"), mo.hstack(buttons, justify="end")])
+    mo.hstack([panel, mo.vstack([head, planes])], widths=[0.22, 0.78], align="start", gap=1.5)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    refresh = mo.ui.refresh(options=["1s", "2s", "5s"], default_interval="2s", label="charts every")
+    return (refresh,)
+
+
+@app.cell(hide_code=True)
+def _(dataset, live, refresh):
+    refresh.value
+    weights, title = live.matrix()
+    mo.hstack(
+        [
+            charts.terms_chart(charts.terms_frame(live.curves)),
+            charts.usage_chart(charts.usage_frame(live.curves)),
+            charts.matrix_chart(charts.matrix_frame(weights, dataset.class_names), title),
+            refresh,
+        ],
+        wrap=True,
+    )
+    return
+
+
+if __name__ == "__main__":
+    app.run()

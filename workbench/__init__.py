@@ -1,0 +1,1 @@
+"""The workbench: knobs, live view, charts, command line. It stands on `mixvae`; `mixvae` knows nothing of it."""

@@ -1,0 +1,149 @@
+"""K latent planes on one canvas, each moment of training one binary message.
+
+    u32 header length | JSON header, spaces up to a multiple of 4 | int16 z [K, N, 2] | uint8 opacity [K, N]
+    | uint8 channel [N] | uint8 mean [K, H, W, C] | uint8 sigma [K, h, w], where there is one
+
+Little-endian throughout. 1.0 is 255; sigma_range spans 0 to 255, sigma averaged over the colours of a pixel. A latent
+at `scale` from the origin is EDGE; one beyond it is BEYOND, which the canvas draws hollow on the plane's edge.
+"""
+
+import colorsys
+import json
+import struct
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import anywidget
+import numpy as np
+import traitlets as tr
+from jaxtyping import Float, Int, UInt8
+
+EDGE, BEYOND = 32766, 32767
+LEAST_SCALE, COVERED, EASING = 3.0, 99.5, 0.15
+HEADER = ("step", "epoch", "epochs", "tau", "k_active", "sigma_range", "usage", "images_per_second", "titles")
+PALETTE = (  # at least .10 apart in OKLab, for protan and deutan eyes too; contrast above 1.8 on white, 3 on near-black
+    ("#1994f6", "#eabb16", "#b93403", "#10c3b5", "#7050cd", "#fe857a", "#00765c", "#c94d9a", "#ac8503", "#d7afff")
+)
+
+
+class Frame(NamedTuple):
+    """One moment of training; locked channels are those from `k_active` on."""
+
+    step: int
+    epoch: float
+    epochs: int
+    tau: float
+    k_active: int
+    z: Float[np.ndarray, "k n 2"]  # posterior means of N fixed images in every channel's plane
+    opacity: Float[np.ndarray, "k n"]  # softmax((l + g) / tau), g fixed
+    channel: Int[np.ndarray, " n"]  # argmax q(c|x)
+    mean: Float[np.ndarray, "k h w c"]  # what each channel decodes, in [0, 1]
+    sigma: Float[np.ndarray, "k h w c"] | None  # [K, 1, 1, 1] where an image has one
+    sigma_range: tuple[float, float]
+    usage: Float[np.ndarray, " k"]  # share of the images
+    images_per_second: float
+    titles: tuple[str, ...]  # what stands behind each channel's share, such as '"7"'
+    status: str
+    sentence: str
+
+
+class ChannelView(anywidget.AnyWidget):
+    """The planes of all channels, drawn in the browser; nothing comes back to Python. One thread at a time writes."""
+
+    _esm = Path(__file__).with_suffix(".js")
+    _css = Path(__file__).with_suffix(".css")
+    frame = tr.Bytes().tag(sync=True)
+    points = tr.Dict({"labels": [], "names": [], "colours": []}).tag(sync=True)
+    status = tr.Unicode("ready").tag(sync=True)
+
+    _scale: float | None = None
+
+    def show(self, frame: Frame) -> None:
+        """Draw `frame`. Raises ValueError where its arrays do not fit each other or are not finite."""
+        check(frame, len(self.points["labels"]))
+        target = frame_scale(frame)
+        self._scale = target if self._scale is None else self._scale + EASING * (target - self._scale)
+        with self.hold_sync():
+            self.frame, self.status = encode(frame, self._scale), frame.status
+
+    def set_points(self, labels: Int[np.ndarray, " n"], class_names: Sequence[str]) -> None:
+        """What the colours mean: the label of every point, -1 for none. ValueError for a label without a name."""
+        labels, names = np.asarray(labels).tolist(), [str(name) for name in class_names]
+        unnamed = sorted({label for label in labels if not -1 <= label < len(names)})
+        if unnamed:
+            raise ValueError(f"labels: expected -1 to {len(names) - 1}, one name a class, found {unnamed[:5]}")
+        self.points = {"labels": labels, "names": names, "colours": class_colours(len(names))}
+
+    def say(self, status: str) -> None:
+        """Replace the status alone: a known word, also with details after a colon, else taken for an error."""
+        self.status = status
+
+
+def check(frame: Frame, points: int) -> None:
+    """Raise ValueError where `frame` does not hold together, or does not hold `points` points (0: any number)."""
+    if np.ndim(frame.z) != 3 or np.shape(frame.z)[2] != 2 or 0 in np.shape(frame.z):
+        raise ValueError(f"z: expected shape [K, N, 2], found {np.shape(frame.z)}")
+    k, n, _ = frame.z.shape
+    if points and n != points:
+        raise ValueError(f"z: expected the {points} points of set_points, found {n}")
+    if np.ndim(frame.mean) != 4 or frame.mean.shape[0] != k or frame.mean.shape[3] not in (1, 3):
+        raise ValueError(f"mean: expected shape [K, H, W, C] = ({k}, H, W, 1 or 3), found {np.shape(frame.mean)}")
+    shapes = {"opacity": [(k, n)], "channel": [(n,)], "usage": [(k,)], "titles": [(k,)]}
+    if frame.sigma is not None:
+        shapes["sigma"] = [frame.mean.shape, (k, 1, 1, 1)]
+    for name, expected in shapes.items():
+        if (found := np.shape(getattr(frame, name))) not in expected:
+            raise ValueError(f"{name}: expected shape {' or '.join(map(str, expected))}, found {found}")
+    check_values(frame)
+
+
+def check_values(frame: Frame) -> None:
+    """Raise ValueError for a channel that does not exist, an empty range, or a number that is not finite."""
+    last = min(len(frame.z), 256) - 1
+    low, high = int(np.min(frame.channel)), int(np.max(frame.channel))
+    if not 0 <= low <= high <= last:
+        raise ValueError(f"channel: expected 0 to {last}, found {low} to {high}")
+    if not frame.sigma_range[0] < frame.sigma_range[1]:
+        raise ValueError(f"sigma_range: expected low < high, found {frame.sigma_range}")
+    for name in ("z", "opacity", "mean", "usage", *(["sigma"] if frame.sigma is not None else [])):
+        if bad := int(np.sum(~np.isfinite(getattr(frame, name)))):
+            raise ValueError(f"{name}: expected finite numbers, found {bad} that are not; did training diverge?")
+
+
+def frame_scale(frame: Frame) -> float:
+    """Half the width of every plane, in units of the latent: nearly all points are inside their own channel's plane."""
+    owned = frame.z[frame.channel, np.arange(len(frame.channel))]
+    return max(LEAST_SCALE, float(np.percentile(np.abs(owned), COVERED)))
+
+
+def encode(frame: Frame, scale: float) -> bytes:
+    """The message, as the head of this file lays it out."""
+    header = {name: getattr(frame, name) for name in HEADER}
+    header |= {"shape": frame.z.shape[:2], "image": frame.mean.shape[1:], "sentence": frame.sentence, "scale": scale}
+    header |= {"ms": time.time_ns() // 1_000_000, "sigma": None if frame.sigma is None else frame.sigma.shape[1:3]}
+    text = json.dumps(header, default=lambda value: np.asarray(value).tolist(), allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
+    arrays = [coordinates(frame.z, scale), fractions(frame.opacity)]
+    arrays += [frame.channel.astype(np.uint8), fractions(frame.mean)]
+    if frame.sigma is not None:
+        low, high = frame.sigma_range
+        arrays.append(fractions((frame.sigma.mean(-1) - low) / (high - low)))
+    return struct.pack("<I", len(text)) + text + b"".join(array.tobytes() for array in arrays)
+
+
+def coordinates(z: Float[np.ndarray, "*n"], scale: float) -> Int[np.ndarray, "*n"]:
+    """z / scale in int16, where 1 is EDGE and all beyond it BEYOND."""
+    return np.clip(np.rint(z * (EDGE / scale)), -BEYOND, BEYOND).astype("<i2")
+
+
+def fractions(values: Float[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:
+    """[0, 1] in a byte, clipped."""
+    return np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
+
+
+def class_colours(count: int) -> list[str]:
+    """One colour a class; from the eleventh on hues by the golden ratio, apart but not safe for every eye."""
+    hues = (colorsys.hls_to_rgb(i * 0.618034 % 1, 0.6, 0.55) for i in range(len(PALETTE), count))
+    return [*PALETTE[:count], *("#" + "".join(f"{round(255 * c):02x}" for c in rgb) for rgb in hues)]

@@ -1,0 +1,99 @@
+"""DataFrame -> Altair chart. Every plotted number is a column of the history, in nats where it is a loss."""
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from mixvae.runs import Row
+
+TERMS = {
+    "recon": "reconstruction, nats",
+    "kl_z": "KL of the latents, nats",
+    "kl_c": "KL of the channels, nats",
+    "inv": "invariance, nats",
+    "h": "doubt h of an image, nats",
+    "gradient": "gradient norm",
+}
+LINE = "#4477aa"
+
+
+def terms_frame(curves: list[Row]) -> pl.DataFrame:
+    """Long form: epoch, term, value."""
+    schema = {"epoch": pl.Float64, "term": pl.String, "value": pl.Float64}
+    rows = [(row["epoch"], title, float(row[name])) for row in curves for name, title in TERMS.items()]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def usage_frame(curves: list[Row]) -> pl.DataFrame:
+    """Long form: epoch, channel, share of the images."""
+    schema = {"epoch": pl.Float64, "channel": pl.Int64, "share": pl.Float64}
+    rows = [(row["epoch"], k, float(share)) for row in curves for k, share in enumerate(row["usage"])]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def matrix_frame(weights: np.ndarray, class_names: tuple[str, ...]) -> pl.DataFrame:
+    """Long form of a [K, Y] matrix of channel x label weights: channel, label, weight, share of the channel's own."""
+    share = weights / np.maximum(weights.sum(1, keepdims=True), 1e-9)
+    rows = [
+        (k, name, float(weights[k, y]), float(share[k, y]))
+        for k in range(len(weights))
+        for y, name in enumerate(class_names)
+    ]
+    schema = {"channel": pl.Int64, "label": pl.String, "images": pl.Float64, "share": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def terms_chart(frame: pl.DataFrame, width: int = 360, height: int = 240) -> alt.Chart:
+    """The terms of the objective over the epochs, each on its own scale."""
+    cell = dict(width=width // 3 - 42, height=height // 2 - 34)
+    line = alt.Chart(frame).mark_line(color=LINE, strokeWidth=1.5)
+    return (
+        line.encode(
+            x=alt.X("epoch:Q", title=None, axis=alt.Axis(tickCount=3, grid=False)),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3)),
+            tooltip=[alt.Tooltip("epoch:Q", format=".2f"), alt.Tooltip("value:Q", format=".4g")],
+        )
+        .properties(**cell)
+        .facet(
+            alt.Facet("term:N", title=None, sort=list(TERMS.values()), header=alt.Header(labelFontSize=10)), columns=3
+        )
+        .resolve_scale(y="independent")
+        .properties(title=alt.Title("Terms of the objective", anchor="start", fontSize=12))
+    )
+
+
+def usage_chart(frame: pl.DataFrame, width: int = 300, height: int = 190) -> alt.Chart:
+    """Each channel's share of the images over the epochs."""
+    return (
+        alt.Chart(frame, title=alt.Title("Share of the images by channel", anchor="start", fontSize=12))
+        .mark_area(stroke="white", strokeWidth=0.3)
+        .encode(
+            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickCount=5, grid=False)),
+            y=alt.Y("share:Q", stack="normalize", title=None, axis=alt.Axis(format="%", tickCount=3)),
+            color=alt.Color(
+                "channel:O", scale=alt.Scale(scheme="viridis"), legend=alt.Legend(title=None, symbolSize=40)
+            ),
+            tooltip=["channel:O", alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("epoch:Q", format=".2f")],
+        )
+        .properties(width=width, height=height)
+    )
+
+
+def matrix_chart(frame: pl.DataFrame, title: str, width: int = 240, height: int = 190) -> alt.Chart:
+    """Which labels each channel holds: darker is a larger share of the channel."""
+    return (
+        alt.Chart(frame, title=alt.Title(title, anchor="start", fontSize=12))
+        .mark_rect()
+        .encode(
+            x=alt.X("label:N", title="label", sort=None, axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("channel:O", title="channel"),
+            color=alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None),
+            tooltip=[
+                "channel:O",
+                "label:N",
+                alt.Tooltip("share:Q", format=".1%"),
+                alt.Tooltip("images:Q", format=".1f"),
+            ],
+        )
+        .properties(width=width, height=height)
+    )

@@ -1,0 +1,94 @@
+"""The knobs of Config as panels: what to show, what each does now, and why one does nothing where it does nothing."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, get_args, get_origin
+
+import marimo as mo
+
+from mixvae import Config
+from mixvae.config import LIVE
+from mixvae.config_file import FIELDS
+from mixvae.schedules import constant
+
+STRUCTURAL = (
+    "model.conditioning",
+    "model.output",
+    "routing.estimator",
+    "model.latent_layout",
+    "model.encoder",
+    "model.decoder",
+    "model.num_components",
+)
+LOG_STEPS_PER_DECADE = 10
+
+
+def structural_panel(config: Config) -> mo.ui.dictionary:
+    """A choice for each structural setting, by its path; a change of one builds a new model."""
+    return mo.ui.dictionary({path: choice(config, path) for path in STRUCTURAL})
+
+
+def choice(config: Config, path: str) -> Any:
+    """A dropdown for names, a number field for numbers."""
+    field, hint = FIELDS[path]
+    section, name = path.split(".")
+    value, label = getattr(getattr(config, section), name), field.metadata["label"]
+    if get_origin(hint) is Literal:
+        return mo.ui.dropdown(get_args(hint), value=value, label=label, allow_select_none=False)
+    return mo.ui.number(field.metadata["low"], 100, step=1, value=value, label=label)
+
+
+def live_panel(config: Config) -> mo.ui.dictionary:
+    """A slider for each live knob, by its name, and a switch for the curriculum."""
+    sliders = {name: slider(config, name) for name in LIVE}
+    return mo.ui.dictionary({"curriculum": mo.ui.switch(config.curriculum.enabled, label="curriculum"), **sliders})
+
+
+def slider(config: Config, name: str) -> mo.ui.slider:
+    """One live knob; K_active ends at K, a rate moves by factors."""
+    field, value = LIVE[name][1], constant(config, name)
+    low, high = field.metadata["low"], field.metadata["high"]
+    shown = dict(value=value, label=field.metadata["label"], show_value=True, full_width=True)
+    if name == "k_active":
+        high = config.model.num_components
+    if field.metadata["log"]:
+        return mo.ui.slider(steps=log_steps(low, high, value), **shown)
+    return mo.ui.slider(low, high, step=field.metadata["step"], **shown)
+
+
+def log_steps(low: float, high: float, value: float) -> list[float]:
+    """Steps of equal factors from low to high, with `value` among them."""
+    count = round(LOG_STEPS_PER_DECADE * math.log10(high / low))
+    steps = {float(f"{low * (high / low) ** (i / count):.3g}") for i in range(count + 1)}
+    return sorted(steps | {value})
+
+
+def panel(knobs: mo.ui.dictionary, config: Config, labels: int) -> mo.Html:
+    """The live knobs, and beside one that cannot change training now, why not."""
+    why = idle(config, knobs.value, labels)
+    rows = []
+    for name, element in knobs.elements.items():
+        rows.append(element)
+        if name in why:
+            rows.append(mo.md(f"<small>{why[name]}</small>"))
+    return mo.vstack(rows, gap=0.35)
+
+
+def idle(config: Config, knobs: Mapping[str, Any], labels: int) -> dict[str, str]:
+    """Why a live knob cannot change training as things stand, by its name; no entry where it can."""
+    why = {}
+    if config.routing.estimator == "exact":
+        why["tau"] = "the exact estimator has no temperature"
+    elif config.routing.estimator == "straight_through" and knobs["router_recon"] == 0:
+        why["tau"] = "fades the points only: with router_recon at 0 no gradient passes through the choice"
+    if config.model.num_components == 1:
+        alone = ("k_active", "router_recon", "beta_c", "w_inv", "w_mi", "w_label", "tau")
+        why |= dict.fromkeys(alone, "there is one channel")
+    if not labels:
+        why["w_label"] = "no training image has a label"
+    if config.curriculum.k_active_schedule[-1] > config.model.num_components:
+        stages = list(config.curriculum.k_active_schedule)
+        why["curriculum"] = f"its schedule {stages} needs more channels than {config.model.num_components}"
+    if not knobs["curriculum"]:
+        why["kl_boost_on_unlock"] = "the curriculum is off"
+    return why

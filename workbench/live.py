@@ -1,0 +1,218 @@
+"""Training beside a view: one worker thread that trains, publishes frames, and takes commands between two chunks.
+
+The worker holds its run by a weak reference, so a notebook that lets go of the run ends the training. Commands only
+leave a note for the worker; nothing but the worker writes to the view.
+"""
+
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from mixvae import Config, Dataset, Knobs, State, Trainer
+from mixvae.runs import Row, Snapshot, build_trainer
+from mixvae.schedules import constant
+from workbench.channel_view import ChannelView
+from workbench.snapshot import Points, transfer
+
+CURVE_POINTS_PER_EPOCH = 40
+STEP_SECONDS_AT_START = 0.05
+
+
+class LiveRun:
+    """A run that trains while one looks: configure, start, pause, step, set a knob, close.
+
+    `view` receives the frames; `points` fixed held-out images are placed in every plane, their labels only colour and
+    score. `max_fps` frames a second at most, each with new steps.
+    """
+
+    def __init__(self, view: ChannelView, dataset: Dataset, points: int = 1000, max_fps: float = 10.0):
+        self.view, self.dataset, self.max_fps = view, dataset, max_fps
+        self.trainer: Trainer | None = None
+        self.state: State | None = None
+        self.points = Points(dataset, points)
+        self.curves: list[Row] = []
+        self.status = "ready"
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._wake, self._quit = threading.Event(), threading.Event()
+        self._steps_asked, self._training, self._saved = 0, False, False
+        self._knobs: dict[str, float] = {}
+        self._step_seconds, self._speed = STEP_SECONDS_AT_START, 0.0
+        view.set_points(self.points.labels, dataset.class_names)
+        threading.Thread(target=self._run, args=(weakref.ref(self),), daemon=True, name="LiveRun").start()
+
+    def show(self, saved: Snapshot):
+        """Put a saved run on the view; training starts a run of its own."""
+
+        def put():
+            self.trainer, self.state, self.curves = saved.trainer, saved.state, list(saved.history)
+            self._saved, self.status = True, "saved run"
+            self._publish(whole=True)
+
+        self._command(put)
+
+    def configure(self, config: Config):
+        """Build the model of `config` where it differs from the present one, keeping the weights that still fit."""
+        self._command(lambda: self._build(config, keep=not self._saved) if config != self._config else None)
+
+    def reset(self):
+        """Begin again from the first step."""
+        self._command(lambda: self._build(self._config, keep=False))
+
+    def start(self):
+        """Train until told to pause, or to the config's last epoch."""
+        self._command(self._go)
+
+    def pause(self):
+        """Stop after the steps under way."""
+        self._command(self._stop)
+
+    def step(self, steps: int = 1):
+        """Train this many steps and show them."""
+        self._command(lambda: self._step(steps))
+
+    def follow(self, knobs: Mapping[str, float]):
+        """Take the knobs that moved since the last call, or since the model was built, off their schedules and set them.
+
+        `curriculum` is a switch among them. Training never compiles anew for any of it.
+        """
+        self._command(lambda: self._follow(dict(knobs)))
+
+    def release(self):
+        """Put every knob back on its schedule."""
+        self._command(lambda: self._change(self.trainer.release(self.state, *Knobs._fields)))
+
+    def close(self):
+        """End the worker."""
+        self._quit.set()
+        self._wake.set()
+
+    @property
+    def epoch(self) -> float:
+        """Epochs trained, with their fraction."""
+        return self.trainer.epoch(self.state) if self.state is not None else 0.0
+
+    def matrix(self) -> tuple[np.ndarray, str]:
+        """Channel x label weights [K, Y] of the moment, and what they are."""
+        return self.points.matrix(self.trainer, self.state)
+
+    def settled(self, timeout: float = 60.0) -> bool:
+        """Wait until the worker has taken every command and parked; False where it has not in time."""
+        done = threading.Event()
+        self._command(lambda: self._training or self._steps_asked or done.set())
+        return done.wait(timeout)
+
+    def _command(self, command: Callable[[], Any]):
+        self._commands.put(command)
+        self._wake.set()
+
+    @staticmethod
+    def _run(ref: "weakref.ref[LiveRun]"):
+        while (self := ref()) is not None and not self._quit.is_set():
+            wake = self._wake
+            wake.clear()
+            if not self._turn():
+                del self
+                wake.wait(0.2)
+
+    def _turn(self) -> bool:
+        """Take one command, or train one chunk; False where there is nothing to do."""
+        try:
+            if not self._commands.empty():
+                self._commands.get()()
+            elif self._training or self._steps_asked:
+                self._chunk()
+            else:
+                return False
+        except Exception as error:
+            self._training, self._steps_asked = False, 0
+            self._say(f"stopped: {error}")
+        return True
+
+    @property
+    def _config(self) -> Config | None:
+        return self.trainer and self.trainer.config
+
+    def _build(self, config: Config, keep: bool):
+        self._say("compiling")
+        old = (self.trainer, self.state)
+        trainer = build_trainer(config, self.dataset)
+        state, kept = transfer(*old, trainer) if keep and self.trainer else (trainer.init(), "starts anew")
+        self.trainer, self.state, self._saved, self._knobs = trainer, state, False, {}
+        if state.step == 0:
+            self.curves = []
+        self.status = f"ready: {kept}"
+        self._publish(whole=True)
+
+    def _go(self):
+        if self._saved or self.epoch >= self._config.train.epochs:
+            self._build(self._config, keep=False)
+        self._training = True
+        self._say("training" if self._speed else "compiling")
+
+    def _stop(self):
+        self._training, self._steps_asked = False, 0
+        self.status = "paused"
+        self._publish(whole=True)
+
+    def _step(self, steps: int):
+        if self._saved:
+            self._build(self._config, keep=False)
+        self._steps_asked += steps
+
+    def _follow(self, knobs: dict[str, float]):
+        before = self._knobs or {name: constant(self._config, name) for name in Knobs._fields}
+        moved = {name: value for name, value in knobs.items() if value != before.get(name, value)}
+        on = knobs.pop("curriculum", None)
+        self._knobs = knobs
+        state = self.trainer.hold(self.state, **{k: v for k, v in moved.items() if k != "curriculum"})
+        if on is not None and on != bool(state.curriculum.on):
+            state = self.trainer.set_curriculum(state, on)
+        if state is not self.state:
+            self._change(state)
+
+    def _change(self, state: State):
+        self.state = state
+        if not self._training:
+            self._publish(whole=True)
+
+    def _chunk(self):
+        start = time.perf_counter()
+        steps = self._steps_asked or max(1, round(1.0 / (self.max_fps * self._step_seconds)))
+        first = self._speed == 0
+        before = int(self.state.step)
+        self.state, columns = self.trainer.advance(self.state, steps)
+        taken = int(self.state.step) - before
+        self._steps_asked = max(0, self._steps_asked - taken)
+        if not first:
+            self._step_seconds = 0.8 * self._step_seconds + 0.2 * (time.perf_counter() - start) / taken
+        self._record(columns)
+        self._speed = self.trainer.config.train.batch_size / self._step_seconds
+        done = self.epoch >= self.trainer.config.train.epochs
+        if self._training and done:
+            self._training = False
+        self.status = "training" if self._training else "finished" if done else "paused"
+        self._publish(whole=not self._training)
+
+    def _record(self, columns: dict[str, np.ndarray]):
+        """Add a chunk's terms to the curves, one row for each CURVE_POINTS_PER_EPOCH-th of an epoch."""
+        slot = int(self.epoch * CURVE_POINTS_PER_EPOCH)
+        row = {name: column.mean(0) for name, column in columns.items()} | {"epoch": self.epoch}
+        if self.curves and int(self.curves[-1]["epoch"] * CURVE_POINTS_PER_EPOCH) == slot:
+            self.curves[-1] = row
+        else:
+            self.curves.append(row)
+
+    def _publish(self, whole: bool = False):
+        if self.state is None:
+            return
+        self.points.encode(self.trainer, self.state, whole)
+        self.view.show(self.points.frame(self.trainer, self.state, self.status, self._speed))
+
+    def _say(self, status: str):
+        self.status = status
+        self.view.say(status)

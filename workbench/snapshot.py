@@ -1,0 +1,149 @@
+"""What the view shows of a State: fixed images in every channel's plane, and the picture each channel stands for."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.special import softmax
+
+from mixvae import Dataset, MixVAE, State, Trainer
+from mixvae import tau_classifier as tau
+from mixvae.metrics import active_channels, clustering_accuracy
+from mixvae.routing import lock
+from workbench.channel_view import Frame
+
+SLICES = 10  # frames in which every image is encoded anew while training; all at once when it pauses
+
+
+class Points:
+    """Fixed held-out images, where every channel puts them, and how strongly each claims them."""
+
+    def __init__(self, dataset: Dataset, count: int):
+        self.slice = max(1, min(count, len(dataset.x_test)) // SLICES)
+        chosen = np.random.default_rng(0).permutation(len(dataset.x_test))[: self.slice * SLICES]
+        self.x = dataset.x_test[chosen].astype(np.float32) / 255.0
+        self.labels = np.asarray(dataset.y_test)[chosen]
+        self.class_names = dataset.class_names
+        self.next = 0
+        self.z = self.logits = self.noise = None
+
+    def encode(self, trainer: Trainer, state: State, whole: bool):
+        """Place the next slice of the images by the averaged weights, or the whole of them."""
+        k, d = trainer.config.model.num_components, trainer.config.model.latent_dim
+        if self.z is None or self.z.shape != (k, len(self.x), d):
+            self.z, self.logits = np.zeros((k, len(self.x), d), np.float32), np.zeros((len(self.x), k), np.float32)
+            self.noise = np.random.default_rng(0).gumbel(size=(len(self.x), k)).astype(np.float32)
+            whole = True
+        starts = range(0, len(self.x), self.slice) if whole else [self.next]
+        for start in starts:
+            part = slice(start, start + self.slice)
+            logits, mean = encode(trainer.model, state.average, self.x[part])
+            self.logits[part], self.z[:, part] = logits, np.swapaxes(mean, 0, 1)
+        self.next = (starts[-1] + self.slice) % len(self.x)
+
+    def frame(self, trainer: Trainer, state: State, status: str, speed: float) -> Frame:
+        """One moment of training, as the view draws it."""
+        knobs = state.knobs
+        locked = np.asarray(lock(self.logits, knobs.k_active))
+        q = softmax(locked, axis=1)
+        channel = q.argmax(1)
+        image = images(trainer.model, state.average, self.z, q)
+        mean, sigma = image if isinstance(image, tuple) else (image, None)
+        usage = np.bincount(channel, minlength=q.shape[1]) / len(channel)
+        return Frame(
+            step=int(state.step),
+            epoch=trainer.epoch(state),
+            epochs=trainer.config.train.epochs,
+            tau=float(knobs.tau),
+            k_active=int(knobs.k_active),
+            z=self.z[..., :2],
+            opacity=softmax((locked + self.noise) / knobs.tau, axis=1).T,
+            channel=channel,
+            mean=np.asarray(mean),
+            sigma=None if sigma is None else np.asarray(sigma),
+            sigma_range=(trainer.config.model.sigma_min, trainer.config.model.sigma_max),
+            usage=usage.astype(np.float32),
+            images_per_second=speed,
+            titles=self.titles(trainer, state, channel),
+            status=status,
+            sentence=self.sentence(state, q, channel, usage),
+        )
+
+    def matrix(self, trainer: Trainer, state: State) -> tuple[Float[np.ndarray, "k y"], str]:
+        """Channel x label weights, and what they are: the tau counts, or without labels the held-out points."""
+        if (trainer.labels >= 0).any():
+            return np.asarray(state.tau_counts) - trainer.config.objective.alpha0, "tau counts, channel by label"
+        known = self.labels >= 0
+        q = softmax(np.asarray(lock(self.logits, state.knobs.k_active)), axis=1)
+        held_out = tau.count(q[known], self.labels[known], trainer.num_classes, alpha0=1e-9)
+        return np.asarray(held_out), "held-out images by label, for scoring only"
+
+    def titles(self, trainer: Trainer, state: State, channel: np.ndarray) -> tuple[str, ...]:
+        """The label that the tau table gives each channel; without labels, what most of its points are."""
+        named = tau.unlabelled_channels(state.tau_counts, trainer.config.objective.alpha0)
+        table = np.asarray(state.tau_counts).argmax(1)
+        names = []
+        for k, nameless in enumerate(np.asarray(named)):
+            mine = self.labels[(channel == k) & (self.labels >= 0)]
+            if not nameless:
+                names.append(f'"{self.class_names[table[k]]}"')
+            elif len(mine):
+                names.append(f"mostly {self.class_names[np.bincount(mine).argmax()]}")
+            else:
+                names.append("")
+        return tuple(names)
+
+    def sentence(self, state: State, q: np.ndarray, channel: np.ndarray, usage: np.ndarray) -> str:
+        """What is on screen, in words."""
+        k_active = int(state.knobs.k_active)
+        sure = [q[channel == k, k].mean() if (channel == k).any() else 1.0 for k in range(k_active)]
+        words = [f"{active_channels(usage)} of {len(usage)} channels active"]
+        if k_active > 1:
+            words.append(f"channel {int(np.argmin(sure))} is the least sure of its images")
+        if k_active < len(usage):
+            words.append(f"{len(usage) - k_active} locked")
+        known = self.labels >= 0
+        if known.sum() >= 100:
+            accuracy = clustering_accuracy(channel[known], self.labels[known])
+            words.append(
+                f"clustering accuracy {accuracy:.3f} on {known.sum()} held-out images, labels used for scoring only"
+            )
+        held = [f"{name} = {getattr(state.knobs, name):.3g}" for name, hold in state.held._asdict().items() if hold]
+        if held:
+            words.append(f"off schedule: {', '.join(held)}")
+        return "; ".join(words)
+
+
+@partial(jax.jit, static_argnums=0)
+def encode(model: MixVAE, params: dict, x: Float[Array, "n h w c"]) -> tuple[Array, Array]:
+    """Logits [N, K] and the latent means [N, K, D] of every channel."""
+    posterior = model.apply({"params": params}, x, method="encode")
+    return posterior.logits, jnp.broadcast_to(posterior.mean, (*posterior.logits.shape, posterior.mean.shape[-1]))
+
+
+@partial(jax.jit, static_argnums=0)
+def images(model: MixVAE, params: dict, z: Float[Array, "k n d"], q: Float[Array, "n k"]) -> Any:
+    """What each channel renders from the mean latent of the images it claims; from 0 where it claims none."""
+    centre = jnp.einsum("nk,knd->kd", q, z) / jnp.maximum(q.sum(0)[:, None], 1e-6)
+    return model.apply({"params": params}, centre, jnp.eye(model.num_components), method="decode")
+
+
+def transfer(old: Trainer, state: State, new: Trainer) -> tuple[State, str]:
+    """A State for `new` that keeps every part of `state` whose shape still fits, and in words what was kept."""
+    fresh = new.init()
+    if same_shapes(state.params, fresh.params):
+        kept = state._replace(knobs=fresh.knobs, held=fresh.held, curriculum=fresh.curriculum)
+        return kept, "all weights were kept"
+    fits = [part for part in fresh.params if same_shapes(state.params[part], fresh.params[part])]
+    params, average = (
+        {**b, **{p: a[p] for p in fits}} for a, b in zip((state.params, state.average), (fresh.params,) * 2)
+    )
+    return fresh._replace(params=params, average=average), f"kept {', '.join(fits) or 'nothing'}; the rest starts anew"
+
+
+def same_shapes(a: Any, b: Any) -> bool:
+    """Two trees of arrays with the same names and shapes."""
+    return jax.tree.map(jnp.shape, a) == jax.tree.map(jnp.shape, b)
