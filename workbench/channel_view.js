@@ -4,7 +4,7 @@
 const BODY = 510; // height the canvas aims for: the view of 10 channels is then about 560 high
 const TITLE = 22, FOOT = 28, IMAGE = 0.28, IMAGE_GAP = 8;
 const MANY = 40; // channels, beyond which planes are small and have no images
-const BEYOND = 32767, FAINTEST = 4; // of 255: below 1/64 nothing is drawn
+const BEYOND = 32767, FAINTEST = 4, FAINT = 64; // of 255: nothing below 1/64, plain squares below 1/4
 const NEAR = 12; // pixels from the pointer to a point
 const TURN = 2 * Math.PI;
 const SHACKLE = new Path2D("M -4 -6 v -3 a 4 4 0 0 1 8 0 v 3");
@@ -138,17 +138,23 @@ function drawPlane(context, scale, tile, plan, theme) {
   context.stroke();
 }
 
-function drawPoints(context, { n, z, opacity, owner }, channel, tile, plan, { points: { labels }, sprites }) {
-  const { unit, x, y } = toPixels(tile, plan), { cell, size } = sprites;
+function drawPoints(context, { n, z, opacity, owner }, channel, tile, plan, { points, sprites, theme }) {
+  const { unit, x, y } = toPixels(tile, plan), square = 1.77 * plan.radius, { cell, size } = sprites;
   for (const own of [false, true]) // a channel's own points lie on top
     for (let i = 0; i < n; i++) {
       const alpha = opacity[channel * n + i];
       if (alpha < FAINTEST || (owner[i] === channel) !== own) continue;
-      const at = 2 * (channel * n + i), column = 1 + (labels[i] ?? -1);
+      const at = 2 * (channel * n + i), label = points.labels[i] ?? -1;
+      const [left, top] = [x + z[at] * unit, y - z[at + 1] * unit];
       const hollow = Math.abs(z[at]) === BEYOND || Math.abs(z[at + 1]) === BEYOND;
       context.globalAlpha = alpha / 255;
-      context.drawImage(sprites.canvas, column * cell, hollow ? cell : 0, cell, cell,
-        x + z[at] * unit - size / 2, y - z[at + 1] * unit - size / 2, size, size);
+      if (alpha < FAINT && !hollow) { // the many, eight times faster than a sprite
+        context.fillStyle = points.colours[label] ?? theme.none;
+        context.fillRect(left - square / 2, top - square / 2, square, square);
+      } else {
+        const [column, row] = [(label + 1) * cell, hollow ? cell : 0];
+        context.drawImage(sprites.bitmap, column, row, cell, cell, left - size / 2, top - size / 2, size, size);
+      }
     }
   context.globalAlpha = 1;
 }
@@ -156,8 +162,7 @@ function drawPoints(context, { n, z, opacity, owner }, channel, tile, plan, { po
 // A dot of every class, "no label" first: a row of full ones, a row of hollow ones.
 function makeSprites(colours, theme, radius, ratio) {
   const cell = Math.ceil((2 * radius + 2) * ratio), size = cell / ratio;
-  const canvas = Object.assign(document.createElement("canvas"), { width: cell * (colours.length + 1) });
-  const context = Object.assign(canvas, { height: 2 * cell }).getContext("2d");
+  const canvas = new OffscreenCanvas(cell * (colours.length + 1), 2 * cell), context = canvas.getContext("2d");
   [theme.none, ...colours].forEach((colour, column) => [false, true].forEach((hollow, row) => {
     context.setTransform(ratio, 0, 0, ratio, column * cell, row * cell);
     context.beginPath();
@@ -167,7 +172,7 @@ function makeSprites(colours, theme, radius, ratio) {
     context.fill();
     context.stroke();
   }));
-  return { canvas, cell, size };
+  return { bitmap: canvas.transferToImageBitmap(), cell, size };
 }
 
 // K images side by side, each with a border of its own outermost pixels, so that scaling mixes no neighbours.
@@ -227,7 +232,7 @@ function drawRing(context, { z, n }, plan, { hover: { channel, point }, theme })
 }
 
 function drawFoot(context, { scale, sigma, step, ms, tau }, { width, height, image }, theme) {
-  const planes = `planes span ±${scale.toFixed(1)}, hollow points lie beyond · circles: the prior at 1 and 2 deviations`;
+  const planes = `planes span ±${scale.toFixed(1)}, hollow points lie beyond · circles: prior at 1 and 2 deviations`;
   const images = sigma ? " · images: decoded mean, then σ" : " · image: decoded mean";
   const style = { size: 10.5, colour: theme.muted }, stamp = `step ${step} @${ms} tau=${+tau.toFixed(3)}`;
   const taken = write(context, stamp, width, height - 4, { ...style, align: "right" });
@@ -287,10 +292,10 @@ function makeWords(root) {
   return { dot, status, progress, legend, sigma, low, high, sentence: make(root, "div", "cv-sentence") };
 }
 
-function putWords(words, status, frame) {
+function putWords(words, status, frame, { image }) {
   put(words.status, status);
   words.dot.style.background = STATUS[status.split(":")[0]] ?? FAULT;
-  words.sigma.hidden = !frame?.sigma;
+  words.sigma.hidden = !(frame?.sigma && image);
   if (!frame) return;
   const speed = String(Math.round(frame.images_per_second)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
   put(words.progress, `epoch ${frame.epoch.toFixed(1)} / ${frame.epochs}${speed === "0" ? "" : ` · ${speed} img/s`}`);
@@ -309,9 +314,13 @@ function putLegend(legend, { names, colours, labels }, theme) {
   }
 }
 
-// As the nearest ancestor says, through shadow roots; else the page's colour scheme, else the system's.
+function* ancestors(node) {
+  for (let at = node; at; at = at.parentNode ?? at.host) yield at; // a shadow root has a host for a parent
+}
+
+// As the nearest ancestor says; else the page's colour scheme, else the system's.
 function isDark(node) {
-  for (let at = node; at; at = at.parentNode ?? at.host) {
+  for (const at of ancestors(node)) {
     if (at.dataset?.jpThemeLight) return at.dataset.jpThemeLight === "false";
     if (at.classList?.contains("dark")) return true;
     if (at.classList?.contains("light")) return false;
@@ -343,7 +352,7 @@ function render({ model, el }) {
     const plan = layout(Math.max(160, Math.floor(root.clientWidth)), frame?.k ?? 10), status = model.get("status");
     dress(plan.radius);
     resize(plan);
-    putWords(words, status, frame);
+    putWords(words, status, frame, plan);
     look.hover = frame && pointer && nearest(frame, plan, ...pointer);
     context.clearRect(0, 0, plan.width, plan.height);
     if (frame) draw(context, frame, plan, look);
@@ -354,6 +363,7 @@ function render({ model, el }) {
 
   function receive(next) {
     frame = next;
+    if (frame.k > MANY) return;
     paintStrip(look.strips.mean, frame.mean, frame.k);
     if (frame.sigma) paintStrip(look.strips.sigma, frame.sigma, frame.k);
   }
@@ -391,12 +401,13 @@ function render({ model, el }) {
   const size = new ResizeObserver(redraw), page = new MutationObserver(redraw);
   const handlers = { "change:frame": renew, "change:points": redraw, "change:status": redraw };
   size.observe(root);
-  for (const node of [document.documentElement, document.body])
+  for (const node of [...ancestors(el), document.documentElement, document.body])
     page.observe(node, { attributeFilter: ["class", "style", "data-jp-theme-light"] });
   SYSTEM_DARK.addEventListener("change", redraw);
   canvas.addEventListener("pointermove", point);
   canvas.addEventListener("pointerleave", leave);
   for (const [event, handler] of Object.entries(handlers)) model.on(event, handler);
+  announce();
   redraw();
 
   return () => {

@@ -37,7 +37,7 @@ def params(layout):
 
 def copied(layout, seed=0):
     """The parameters once the newcomers are there."""
-    return jax.jit(lambda p: split(jax.random.key(seed), model(layout), p, PARENTS, NEWCOMERS))(params(layout))
+    return split(jax.random.key(seed), model(layout), params(layout), PARENTS, NEWCOMERS)
 
 
 def own(params, layout):

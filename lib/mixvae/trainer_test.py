@@ -1,6 +1,7 @@
 """Training on 48 images of 12 x 9 pixels: 5 channels, batches of 7."""
 
 import inspect
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,9 @@ from mixvae.step import draw, run_steps
 SHAPE = (48, 12, 9, 1)
 TINY = {
     "model.num_components": 5,
-    "model.width": 2,
-    "model.hidden": 6,
+    "model.encoder": "dense",
+    "model.decoder": "dense",
+    "model.hidden_dims": [6],
     "train.batch_size": 7,
     "train.epochs": 3,
     "objective.w_inv": 10.0,
@@ -37,7 +39,10 @@ def same(a, b) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
-@pytest.mark.parametrize("settings", [{}, STAGES, {"objective.w_label": 5.0}])
+CONVOLUTIONS = {"model.encoder": "conv", "model.decoder": "conv", "model.width": 2, "model.hidden": 6}
+
+
+@pytest.mark.parametrize("settings", [STAGES | CONVOLUTIONS, {"objective.w_label": 5.0}], ids=["conv", "labels"])
 def test_numbers_do_not_depend_on_how_steps_are_divided(settings):
     trainer = make(**settings)
     whole = trainer.init()
@@ -85,15 +90,18 @@ def test_terms_add_up_to_the_loss():
     assert (c["label"] > 0).all() and (c["inv"] > 0).all()
 
 
+@partial(jax.jit, static_argnums=0)
+def gradient(objective, params, key, batch, knobs):
+    return jax.grad(objective, has_aux=True)(params, key, batch, knobs)[0]
+
+
 def router_gradient(estimator: str, router_recon: float, k_active: float = 5, **weights) -> np.ndarray:
     """The loss's gradient with respect to the router's bias [K], every weight but the reconstruction's off."""
     trainer = make(**{"routing.estimator": estimator})
     state = trainer.init()
     off = dict.fromkeys(("beta_z", "beta_c", "w_inv", "w_mi", "w_label"), 0.0) | weights
-    knobs = state.knobs._replace(router_recon=router_recon, k_active=k_active, **off)
-    batch = draw(state.key, trainer.data(state), 0)
-    gradient = jax.jit(jax.grad(trainer.objective, has_aux=True))
-    grads, _ = gradient(state.params, state.key, batch, knobs)
+    knobs = Knobs(*map(np.float32, state.knobs._replace(router_recon=router_recon, k_active=k_active, **off)))
+    grads = gradient(trainer.objective, state.params, state.key, draw(state.key, trainer.data(state), 0), knobs)
     return np.asarray(grads["encoder"]["posterior"]["router"]["bias"])
 
 
