@@ -18,8 +18,8 @@ with app.setup(hide_code=True):
     from workbench.live import LiveRun
 
     SHOWCASE = Path(__file__).parent.parent / "data" / "showcase"
-    use_compilation_cache()
     alt.data_transformers.disable_max_rows()
+    use_compilation_cache()
 
 
 @app.cell(hide_code=True)
@@ -35,14 +35,14 @@ def _(dataset, saved):
     view = ChannelView()
     live = LiveRun(view, dataset)
     live.show(saved)
-    live.settled()
+    _ = live.settled()
     return live, view
 
 
 @app.cell(hide_code=True)
 def _(start):
     structure = controls.structural_panel(start)
-    frame_rate = mo.ui.slider(1, 30, value=10, label="frames a second, at most", show_value=True, full_width=True)
+    frame_rate = mo.ui.slider(1, 30, value=10, label="frames a second", show_value=True)
     return frame_rate, structure
 
 
@@ -80,24 +80,6 @@ def _(view):
 
 
 @app.cell(hide_code=True)
-def _(buttons, config, frame_rate, knobs, planes, release, start, structure):
-    panel = mo.vstack(
-        [
-            mo.md("**Structure** · a change builds a new model"),
-            mo.vstack(structure.elements.values(), gap=0.35),
-            mo.md("**Live** · moves while training"),
-            controls.panel(knobs, config, start.data.labels),
-            release,
-            frame_rate,
-        ],
-        gap=0.5,
-    )
-    head = mo.hstack([mo.md("### Decentralized latents"), mo.hstack(buttons, justify="end")])
-    mo.hstack([panel, mo.vstack([head, planes])], widths=[0.22, 0.78], align="start", gap=1.5)
-    return
-
-
-@app.cell(hide_code=True)
 def _():
     refresh = mo.ui.refresh(options=["1s", "2s", "5s"], default_interval="2s", label="charts every")
     return (refresh,)
@@ -107,15 +89,34 @@ def _():
 def _(dataset, live, refresh):
     refresh.value
     weights, title = live.matrix()
-    mo.hstack(
+    curves = mo.hstack(
         [
             charts.terms_chart(charts.terms_frame(live.curves)),
             charts.usage_chart(charts.usage_frame(live.curves)),
             charts.matrix_chart(charts.matrix_frame(weights, dataset.class_names), title),
-            refresh,
         ],
+        justify="start",
         wrap=True,
     )
+    return (curves,)
+
+
+@app.cell(hide_code=True)
+def _(buttons, config, curves, frame_rate, knobs, planes, refresh, release, start, structure):
+    panel = mo.vstack(
+        [
+            mo.md("**Structure** · a change builds a new model"),
+            mo.vstack(structure.elements.values(), gap=0.2),
+            mo.md("**Live** · moves while training"),
+            controls.panel(knobs, config, start.data.labels),
+            release,
+            frame_rate,
+            refresh,
+        ],
+        gap=0.4,
+    )
+    head = mo.hstack([mo.md("### Decentralized latents"), mo.hstack(buttons, justify="end")], align="center")
+    controls.page(panel, mo.vstack([head, planes, curves], gap=0.4))
     return
 
 

@@ -7,14 +7,15 @@ import polars as pl
 from mixvae.runs import Row
 
 TERMS = {
-    "recon": "reconstruction, nats",
-    "kl_z": "KL of the latents, nats",
-    "kl_c": "KL of the channels, nats",
-    "inv": "invariance, nats",
-    "h": "doubt h of an image, nats",
+    "recon": "reconstruction",
+    "kl_z": "KL of the latents",
+    "kl_c": "KL of the channels",
+    "inv": "invariance",
+    "h": "doubt of an image, h",
     "gradient": "gradient norm",
 }
 LINE = "#4477aa"
+PAGE = {"background": "transparent", "usermeta": {"embedOptions": {"actions": False}}}
 
 
 def terms_frame(curves: list[Row]) -> pl.DataFrame:
@@ -43,50 +44,52 @@ def matrix_frame(weights: np.ndarray, class_names: tuple[str, ...]) -> pl.DataFr
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def terms_chart(frame: pl.DataFrame, width: int = 360, height: int = 240) -> alt.Chart:
+def terms_chart(frame: pl.DataFrame, width: int = 84, height: int = 42) -> alt.Chart:
     """The terms of the objective over the epochs, each on its own scale."""
-    cell = dict(width=width // 3 - 42, height=height // 2 - 34)
-    line = alt.Chart(frame).mark_line(color=LINE, strokeWidth=1.5)
     return (
-        line.encode(
+        alt.Chart(frame)
+        .mark_line(color=LINE, strokeWidth=1.5)
+        .encode(
             x=alt.X("epoch:Q", title=None, axis=alt.Axis(tickCount=3, grid=False)),
-            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3)),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=2, format="~s")),
             tooltip=[alt.Tooltip("epoch:Q", format=".2f"), alt.Tooltip("value:Q", format=".4g")],
         )
-        .properties(**cell)
+        .properties(width=width, height=height)
         .facet(
-            alt.Facet("term:N", title=None, sort=list(TERMS.values()), header=alt.Header(labelFontSize=10)), columns=3
+            alt.Facet(
+                "term:N", title=None, sort=list(TERMS.values()), header=alt.Header(labelFontSize=10, labelPadding=2)
+            ),
+            columns=3,
+            spacing={"row": 4, "column": 8},
         )
         .resolve_scale(y="independent")
-        .properties(title=alt.Title("Terms of the objective", anchor="start", fontSize=12))
+        .properties(title=title("Terms of the objective, nats"), **PAGE)
     )
 
 
-def usage_chart(frame: pl.DataFrame, width: int = 300, height: int = 190) -> alt.Chart:
+def usage_chart(frame: pl.DataFrame, width: int = 170, height: int = 112) -> alt.Chart:
     """Each channel's share of the images over the epochs."""
     return (
-        alt.Chart(frame, title=alt.Title("Share of the images by channel", anchor="start", fontSize=12))
+        alt.Chart(frame, title=title("Share of the images by channel"))
         .mark_area(stroke="white", strokeWidth=0.3)
         .encode(
             x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickCount=5, grid=False)),
             y=alt.Y("share:Q", stack="normalize", title=None, axis=alt.Axis(format="%", tickCount=3)),
-            color=alt.Color(
-                "channel:O", scale=alt.Scale(scheme="viridis"), legend=alt.Legend(title=None, symbolSize=40)
-            ),
+            color=alt.Color("channel:O", scale=alt.Scale(scheme="viridis"), legend=None),
             tooltip=["channel:O", alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("epoch:Q", format=".2f")],
         )
-        .properties(width=width, height=height)
+        .properties(width=width, height=height, **PAGE)
     )
 
 
-def matrix_chart(frame: pl.DataFrame, title: str, width: int = 240, height: int = 190) -> alt.Chart:
+def matrix_chart(frame: pl.DataFrame, name: str, width: int = 170, height: int = 112) -> alt.Chart:
     """Which labels each channel holds: darker is a larger share of the channel."""
     return (
-        alt.Chart(frame, title=alt.Title(title, anchor="start", fontSize=12))
+        alt.Chart(frame, title=title(name))
         .mark_rect()
         .encode(
             x=alt.X("label:N", title="label", sort=None, axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("channel:O", title="channel"),
+            y=alt.Y("channel:O", title="channel", axis=alt.Axis(labelOverlap=True)),
             color=alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None),
             tooltip=[
                 "channel:O",
@@ -95,5 +98,10 @@ def matrix_chart(frame: pl.DataFrame, title: str, width: int = 240, height: int 
                 alt.Tooltip("images:Q", format=".1f"),
             ],
         )
-        .properties(width=width, height=height)
+        .properties(width=width, height=height, **PAGE)
     )
+
+
+def title(text: str) -> alt.Title:
+    """A chart's title, at its left."""
+    return alt.Title(text, anchor="start", fontSize=12)

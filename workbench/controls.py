@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import Field
 from typing import Any, Literal, get_args, get_origin
 
 import marimo as mo
@@ -21,6 +22,7 @@ STRUCTURAL = (
     "model.num_components",
 )
 LOG_STEPS_PER_DECADE = 10
+SHOWN_CHANNELS = 100
 
 
 def structural_panel(config: Config) -> mo.ui.dictionary:
@@ -32,10 +34,10 @@ def choice(config: Config, path: str) -> Any:
     """A dropdown for names, a number field for numbers."""
     field, hint = FIELDS[path]
     section, name = path.split(".")
-    value, label = getattr(getattr(config, section), name), field.metadata["label"]
+    value, label = getattr(getattr(config, section), name), named(field)
     if get_origin(hint) is Literal:
         return mo.ui.dropdown(get_args(hint), value=value, label=label, allow_select_none=False)
-    return mo.ui.number(field.metadata["low"], 100, step=1, value=value, label=label)
+    return mo.ui.number(field.metadata["low"], SHOWN_CHANNELS, step=1, value=value, label=label)
 
 
 def live_panel(config: Config) -> mo.ui.dictionary:
@@ -48,12 +50,20 @@ def slider(config: Config, name: str) -> mo.ui.slider:
     """One live knob; K_active ends at K, a rate moves by factors."""
     field, value = LIVE[name][1], constant(config, name)
     low, high = field.metadata["low"], field.metadata["high"]
-    shown = dict(value=value, label=field.metadata["label"], show_value=True, full_width=True)
+    shown = {"value": value, "label": named(field), "show_value": True}
     if name == "k_active":
         high = config.model.num_components
+    if low == high:
+        return mo.ui.slider(low, high + 1, disabled=True, **shown)
     if field.metadata["log"]:
         return mo.ui.slider(steps=log_steps(low, high, value), **shown)
     return mo.ui.slider(low, high, step=field.metadata["step"], **shown)
+
+
+def named(field: Field) -> str:
+    """The short name before the comma of a label, the whole of it as its tooltip."""
+    label = field.metadata["label"]
+    return f'<span title="{label}" style="display: inline-block; width: 6.4em">{label.split(", ")[0]}</span>'
 
 
 def log_steps(low: float, high: float, value: float) -> list[float]:
@@ -70,8 +80,8 @@ def panel(knobs: mo.ui.dictionary, config: Config, labels: int) -> mo.Html:
     for name, element in knobs.elements.items():
         rows.append(element)
         if name in why:
-            rows.append(mo.md(f"<small>{why[name]}</small>"))
-    return mo.vstack(rows, gap=0.35)
+            rows.append(mo.md(f'<div style="font-size: 0.72rem; opacity: 0.75; margin: -0.4rem 0 0">{why[name]}</div>'))
+    return mo.vstack(rows, gap=0.2)
 
 
 def idle(config: Config, knobs: Mapping[str, Any], labels: int) -> dict[str, str]:
@@ -92,3 +102,12 @@ def idle(config: Config, knobs: Mapping[str, Any], labels: int) -> dict[str, str
     if not knobs["curriculum"]:
         why["kl_boost_on_unlock"] = "the curriculum is off"
     return why
+
+
+def page(side: mo.Html, main: mo.Html) -> mo.Html:
+    """Two columns, the wider one for the planes; on a narrow screen they stack."""
+    return mo.Html(
+        '<div style="display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start">'
+        f'<div style="flex: 1 1 17rem; max-width: 22rem">{side}</div>'
+        f'<div style="flex: 999 1 34rem; min-width: 0; overflow: hidden">{main}</div></div>'
+    )

@@ -57,11 +57,11 @@ class LiveRun:
 
     def configure(self, config: Config):
         """Build the model of `config` where it differs from the present one, keeping the weights that still fit."""
-        self._command(lambda: self._build(config, keep=not self._saved) if config != self._config else None)
+        self._command(lambda: self._configure(config))
 
     def reset(self):
         """Begin again from the first step."""
-        self._command(lambda: self._build(self._config, keep=False))
+        self._command(self._restart)
 
     def start(self):
         """Train until told to pause, or to the config's last epoch."""
@@ -101,9 +101,16 @@ class LiveRun:
         return self.points.matrix(self.trainer, self.state)
 
     def settled(self, timeout: float = 60.0) -> bool:
-        """Wait until the worker has taken every command and parked; False where it has not in time."""
+        """Wait until every command so far is taken and the steps asked for are done; False where `timeout` came first."""
         done = threading.Event()
-        self._command(lambda: self._training or self._steps_asked or done.set())
+
+        def look():
+            if self._steps_asked:
+                self._command(look)
+            else:
+                done.set()
+
+        self._command(look)
         return done.wait(timeout)
 
     def _command(self, command: Callable[[], Any]):
@@ -120,13 +127,14 @@ class LiveRun:
                 wake.wait(0.2)
 
     def _turn(self) -> bool:
-        """Take one command, or train one chunk; False where there is nothing to do."""
+        """Take the commands that wait, then train one chunk; False where there is nothing to do."""
         try:
-            if not self._commands.empty():
+            waiting = self._commands.qsize()
+            for _ in range(waiting):
                 self._commands.get()()
-            elif self._training or self._steps_asked:
+            if self._training or self._steps_asked:
                 self._chunk()
-            else:
+            elif not waiting:
                 return False
         except Exception as error:
             self._training, self._steps_asked = False, 0
@@ -142,15 +150,26 @@ class LiveRun:
         old = (self.trainer, self.state)
         trainer = build_trainer(config, self.dataset)
         state, kept = transfer(*old, trainer) if keep and self.trainer else (trainer.init(), "starts anew")
-        self.trainer, self.state, self._saved, self._knobs = trainer, state, False, {}
+        self.trainer, self.state, self._saved = trainer, state, False
         if state.step == 0:
             self.curves = []
         self.status = f"ready: {kept}"
         self._publish(whole=True)
 
+    def _configure(self, config: Config):
+        if config != self._config:
+            self._build(config, keep=not self._saved)
+            self._knobs = {}
+
+    def _restart(self):
+        """The first step again, with the knobs where they stand on the panel."""
+        self._build(self._config, keep=False)
+        knobs, self._knobs = self._knobs, {}
+        self._follow(knobs)
+
     def _go(self):
         if self._saved or self.epoch >= self._config.train.epochs:
-            self._build(self._config, keep=False)
+            self._restart()
         self._training = True
         self._say("training" if self._speed else "compiling")
 
@@ -161,7 +180,7 @@ class LiveRun:
 
     def _step(self, steps: int):
         if self._saved:
-            self._build(self._config, keep=False)
+            self._restart()
         self._steps_asked += steps
 
     def _follow(self, knobs: dict[str, float]):
@@ -199,11 +218,14 @@ class LiveRun:
         self._publish(whole=not self._training)
 
     def _record(self, columns: dict[str, np.ndarray]):
-        """Add a chunk's terms to the curves, one row for each CURVE_POINTS_PER_EPOCH-th of an epoch."""
-        slot = int(self.epoch * CURVE_POINTS_PER_EPOCH)
-        row = {name: column.mean(0) for name, column in columns.items()} | {"epoch": self.epoch}
-        if self.curves and int(self.curves[-1]["epoch"] * CURVE_POINTS_PER_EPOCH) == slot:
-            self.curves[-1] = row
+        """Add a chunk's terms to the curves: one row, their mean, for each CURVE_POINTS_PER_EPOCH-th of an epoch."""
+        steps, slot = len(columns["loss"]), int(self.epoch * CURVE_POINTS_PER_EPOCH)
+        row = {"epoch": self.epoch, "steps": steps} | {name: column.mean(0) for name, column in columns.items()}
+        last = self.curves[-1] if self.curves else None
+        if last and int(last["epoch"] * CURVE_POINTS_PER_EPOCH) == slot and "steps" in last:
+            share = steps / (steps + last["steps"])
+            row |= {name: (1 - share) * np.asarray(last[name]) + share * row[name] for name in columns}
+            self.curves[-1] = row | {"steps": steps + last["steps"]}
         else:
             self.curves.append(row)
 

@@ -75,11 +75,11 @@ class Points:
     def matrix(self, trainer: Trainer, state: State) -> tuple[Float[np.ndarray, "k y"], str]:
         """Channel x label weights, and what they are: the tau counts, or without labels the held-out points."""
         if (trainer.labels >= 0).any():
-            return np.asarray(state.tau_counts) - trainer.config.objective.alpha0, "tau counts, channel by label"
+            return np.asarray(state.tau_counts) - trainer.config.objective.alpha0, "Tau counts, channel by label"
         known = self.labels >= 0
         q = softmax(np.asarray(lock(self.logits, state.knobs.k_active)), axis=1)
         held_out = tau.count(q[known], self.labels[known], trainer.num_classes, alpha0=1e-9)
-        return np.asarray(held_out), "held-out images by label, for scoring only"
+        return np.asarray(held_out), "Held-out images by label (scoring)"
 
     def titles(self, trainer: Trainer, state: State, channel: np.ndarray) -> tuple[str, ...]:
         """The label that the tau table gives each channel; without labels, what most of its points are."""
@@ -102,15 +102,13 @@ class Points:
         sure = [q[channel == k, k].mean() if (channel == k).any() else 1.0 for k in range(k_active)]
         words = [f"{active_channels(usage)} of {len(usage)} channels active"]
         if k_active > 1:
-            words.append(f"channel {int(np.argmin(sure))} is the least sure of its images")
+            words.append(f"channel {int(np.argmin(sure))} is the least sure")
         if k_active < len(usage):
             words.append(f"{len(usage) - k_active} locked")
         known = self.labels >= 0
         if known.sum() >= 100:
             accuracy = clustering_accuracy(channel[known], self.labels[known])
-            words.append(
-                f"clustering accuracy {accuracy:.3f} on {known.sum()} held-out images, labels used for scoring only"
-            )
+            words.append(f"clustering accuracy {accuracy:.3f} on {known.sum()} held-out images (labels only score)")
         held = [f"{name} = {getattr(state.knobs, name):.3g}" for name, hold in state.held._asdict().items() if hold]
         if held:
             words.append(f"off schedule: {', '.join(held)}")

@@ -27,7 +27,7 @@ class ModelConfig(Section):
     path = "model"
     num_components: int = setting(10, 1, 4096, label="K, channels")
     latent_dim: int = setting(2, 1, 64, label="D, latent size")
-    latent_layout: Literal["decentralized", "shared"] = setting("decentralized", label="latent layout")
+    latent_layout: Literal["decentralized", "shared"] = setting("decentralized", label="layout, of the latents")
     encoder: Literal["conv", "dense"] = setting("conv", label="encoder")
     decoder: Literal["conv", "dense"] = setting("conv", label="decoder")
     conditioning: Literal["film", "concat", "none"] = setting("film", label="conditioning")
@@ -110,7 +110,7 @@ class TrainConfig(Section):
     path = "train"
     epochs: int = setting(30, 1, 100_000, label="epochs")
     batch_size: int = setting(125, 1, 65_536, label="batch size, images")
-    learning_rate: float = setting(3e-3, 1e-5, 1e-1, label="learning rate, peak", live=True, log=True)
+    learning_rate: float = setting(3e-3, 1e-5, 1e-1, label="rate, peak of the learning rate", live=True, log=True)
     warmup_epochs: float = setting(0.5, 0.0, label="epochs of warm-up")
     final_rate: float = setting(0.01, 0.0, 1.0, label="last learning rate, share of the peak")
     weight_decay: float = setting(1e-4, 0.0, 1.0, label="weight decay")
@@ -133,9 +133,7 @@ class CurriculumConfig(Section):
     min_delta: float = setting(0.5, 0.0, label="fall of the loss that counts, nats")
     patience: int = setting(2, 1, label="epochs without such a fall")
     cooldown: int = setting(2, 0, label="epochs after an unlock before another")
-    kl_boost_on_unlock: float = setting(
-        1.0, 1.0, 100.0, label="boost of both betas after an unlock", step=0.5, live=True
-    )
+    kl_boost_on_unlock: float = setting(1.0, 1.0, 100.0, label="unlock boost, of both betas", step=0.5, live=True)
     boost_epochs: int = setting(2, 0, label="epochs of the boost")
     unlock_init: Literal["split", "fresh"] = setting("split", label="how a newcomer starts")
 

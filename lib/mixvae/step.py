@@ -50,11 +50,11 @@ def shuffled(key: Array, epoch: Int[Array, ""], images: int, batch_size: int) ->
     return order[: steps * batch_size].reshape(steps, batch_size)
 
 
-@partial(jax.jit, static_argnames=("objective", "optimiser", "ema"))
+@partial(jax.jit, static_argnames=("objective", "optimiser"))
 def run_steps(
     objective: Objective,
     optimiser: optax.GradientTransformation,
-    ema: float,
+    ema: Float[Array, ""],
     moving: Moving,
     key: Array,
     data: Data,
@@ -94,7 +94,11 @@ def pixels(x: UInt8[Array, "n h w c"], index: Int[Array, "b"]) -> Float[Array, "
 
 
 def descend(
-    optimiser: optax.GradientTransformation, ema: float, moving: Moving, grads: Any, learning_rate: Float[Array, ""]
+    optimiser: optax.GradientTransformation,
+    ema: Float[Array, ""],
+    moving: Moving,
+    grads: Any,
+    learning_rate: Float[Array, ""],
 ) -> Moving:
     """One update; the average's decay starts low, so that the first weights are soon forgotten."""
     updates, optimiser_state = optimiser.update(grads, moving.optimiser, moving.params)

@@ -145,7 +145,14 @@ class Trainer:
         knobs = self.plan(state)
         moving = Moving(state.params, state.average, state.optimiser, state.step)
         moving, columns = run_steps(
-            self.objective, self.optimiser, self.config.train.ema, moving, state.key, self.data(state), knobs, steps
+            self.objective,
+            self.optimiser,
+            np.float32(self.config.train.ema),
+            moving,
+            state.key,
+            self.data(state),
+            knobs,
+            steps,
         )
         columns = {name: np.asarray(column)[:steps] for name, column in columns.items()}
         require_finite(columns, knobs)

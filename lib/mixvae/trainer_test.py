@@ -62,7 +62,7 @@ def test_a_chunk_ends_where_the_epoch_ends():
 
 
 def test_moving_every_live_knob_compiles_nothing_and_changes_the_next_state():
-    trainer = make(**STAGES, **{"objective.w_label": 1.0, "routing.estimator": "gumbel"})
+    trainer = make(**STAGES, **{"objective.w_label": 1.0, "objective.usage_alpha": 1.5, "routing.estimator": "gumbel"})
     state, _ = trainer.advance(trainer.init())
     state, _ = trainer.advance(state, 1)
     compiled, (still, _) = run_steps._cache_size(), trainer.advance(state, 1)
@@ -75,7 +75,7 @@ def test_moving_every_live_knob_compiles_nothing_and_changes_the_next_state():
 
 
 def test_terms_add_up_to_the_loss():
-    trainer = make(**{"objective.w_label": 3.0, "objective.usage_alpha": 1.5})
+    trainer = make(**{"objective.w_label": 3.0, "objective.usage_alpha": 1.5, "routing.estimator": "gumbel"})
     _, c = trainer.advance(trainer.init())
     total = (
         c["recon"]

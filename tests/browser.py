@@ -1,0 +1,99 @@
+"""A page of the workbench in headless Chromium, for tests: the server, the page, and what the canvas painted."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-sync --no-first-run".split()
+RECORD = """
+window.painted = [];
+const fillText = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+  window.painted.push([String(text), Date.now()]);
+  return fillText.call(this, text, ...rest);
+};
+"""
+STAMP = re.compile(r"step (\d+) @(\d+) tau=([\d.]+)")
+
+
+class Paint(NamedTuple):
+    """One frame on the canvas: the step it shows, when it was made and when it was painted (ms), its tau."""
+
+    step: int
+    made: int
+    painted: int
+    tau: float
+
+
+@contextmanager
+def serve(notebook: Path, log: Path) -> Iterator[str]:
+    """`marimo run` on a free port of the loopback address, until the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "marimo", "run", str(notebook), "--headless", "--no-token", "-p", str(port)]
+    with log.open("w") as output, subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output) as server:
+        try:
+            wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"), 60, "the server")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+@contextmanager
+def open_page(url: str, scheme: str = "light", width: int = 1440, height: int = 900) -> Iterator[Page]:
+    """The page in a fresh browser, every canvas text recorded."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme).new_page()
+        page.add_init_script(RECORD)
+        page.goto(url)
+        page.locator("canvas.cv-canvas").wait_for(timeout=120_000)
+        yield page
+        browser.close()
+
+
+def texts(page: Page) -> list[str]:
+    """Every text that the canvas painted so far."""
+    return [text for text, _ in page.evaluate("window.painted")]
+
+
+def paints(page: Page) -> list[Paint]:
+    """Every frame that the canvas painted so far, each once."""
+    found = {}
+    for text, painted in page.evaluate("window.painted"):
+        if match := STAMP.fullmatch(text):
+            step, made, tau = int(match[1]), int(match[2]), float(match[3])
+            found.setdefault(made, Paint(step, made, painted, tau))
+    return list(found.values())
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers there."""
+    try:
+        return urlopen(url, timeout=5).status == 200
+    except (URLError, OSError):
+        return False
+
+
+def wait_for(condition, seconds: float, what: str):
+    """Return what `condition` gives once it is true; fail after `seconds`, naming what did not come."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not come in {seconds} s")
