@@ -23,6 +23,25 @@ with app.setup(hide_code=True):
 
 
 @app.cell(hide_code=True)
+def _(buttons, config, curves, frame_rate, knobs, planes, refresh, release, start, structure):
+    panel = mo.vstack(
+        [
+            mo.md("**Structure** · a change builds a new model"),
+            mo.vstack(structure.elements.values(), gap=0.2),
+            mo.md("**Live** · moves while training"),
+            controls.panel(knobs, config, start.data.labels),
+            release,
+            frame_rate,
+            refresh,
+        ],
+        gap=0.4,
+    )
+    head = mo.hstack([mo.md("### Decentralized latents"), mo.hstack(buttons, justify="end")], align="center")
+    controls.page(panel, mo.vstack([head, planes, curves], gap=0.4))
+    return
+
+
+@app.cell(hide_code=True)
 def _():
     start = load_config(SHOWCASE / "config.yaml")
     dataset = load_dataset(start.data.name)
@@ -62,6 +81,15 @@ def _(config, frame_rate, knobs, live):
 
 
 @app.cell(hide_code=True)
+def _(live, saved, view):
+    if mo.app_meta().mode == "script":
+        live.step(5)
+        live.settled()
+        print(f"{view.status} after {live.state.step} steps; before that, a saved run of {len(saved.history)} epochs")
+    return
+
+
+@app.cell(hide_code=True)
 def _(live):
     buttons = [
         mo.ui.button(label="Train", kind="success", on_click=lambda _: live.start()),
@@ -87,7 +115,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(dataset, live, refresh):
-    refresh.value
+    _ = refresh.value  # a tick runs this cell again
     weights, title = live.matrix()
     curves = mo.hstack(
         [
@@ -99,25 +127,6 @@ def _(dataset, live, refresh):
         wrap=True,
     )
     return (curves,)
-
-
-@app.cell(hide_code=True)
-def _(buttons, config, curves, frame_rate, knobs, planes, refresh, release, start, structure):
-    panel = mo.vstack(
-        [
-            mo.md("**Structure** · a change builds a new model"),
-            mo.vstack(structure.elements.values(), gap=0.2),
-            mo.md("**Live** · moves while training"),
-            controls.panel(knobs, config, start.data.labels),
-            release,
-            frame_rate,
-            refresh,
-        ],
-        gap=0.4,
-    )
-    head = mo.hstack([mo.md("### Decentralized latents"), mo.hstack(buttons, justify="end")], align="center")
-    controls.page(panel, mo.vstack([head, planes, curves], gap=0.4))
-    return
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-sync --no-first-run".split()
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
 RECORD = """
 window.painted = [];
 const fillText = CanvasRenderingContext2D.prototype.fillText;
@@ -69,6 +69,16 @@ def open_page(url: str, scheme: str = "light", width: int = 1440, height: int = 
 def texts(page: Page) -> list[str]:
     """Every text that the canvas painted so far."""
     return [text for text, _ in page.evaluate("window.painted")]
+
+
+def status(page: Page) -> str:
+    """The word beside the status dot."""
+    return page.locator(".cv-status").inner_text()
+
+
+def sentence(page: Page) -> str:
+    """What is on screen, in words."""
+    return page.locator(".cv-sentence").inner_text()
 
 
 def paints(page: Page) -> list[Paint]:

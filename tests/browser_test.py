@@ -6,7 +6,7 @@ import pytest
 
 playwright = pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[test]'")
 
-from browser import CHROMIUM, ROOT, open_page, paints, serve, texts, wait_for  # noqa: E402
+from browser import CHROMIUM, ROOT, open_page, paints, sentence, serve, status, texts, wait_for  # noqa: E402
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CI"), reason="there is no Chromium: apt-get install chromium"
@@ -19,43 +19,54 @@ def url(tmp_path_factory):
         yield address
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_showcase_is_on_screen_before_anything_is_trained(url, scheme):
-    with open_page(url, scheme) as page:
-        wait_for(lambda: "saved run" in texts(page), 60, "the saved run")
-        painted = texts(page)
-        assert [text for text in painted if text.startswith("10 of 10 channels active")]
-        assert sum("mostly" in text for text in set(painted)) == 10
-        box = page.locator("canvas.cv-canvas").bounding_box()
-        assert box["width"] > 700 and box["x"] + box["width"] <= 1440 and box["y"] + box["height"] <= 900
+@pytest.fixture
+def page(url, request):
+    with open_page(url, **getattr(request, "param", {})) as page:
+        wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
+        yield page
 
 
-def test_sliders_answer_while_it_trains(url):
-    with open_page(url) as page:
-        wait_for(lambda: "saved run" in texts(page), 60, "the saved run")
-        page.get_by_role("button", name="Train").click()
-        wait_for(lambda: "training" in texts(page), 120, "training")
-        first = wait_for(lambda: [p for p in paints(page) if 0 < p.step < 2000], 60, "a frame of a new run")[0]
-        tau, k_active = page.get_by_role("slider").nth(0), page.get_by_role("slider").nth(1)
-        tau.press("ArrowRight")
-        moved = wait_for(lambda: [p for p in paints(page) if p.tau > first.tau], 20, "a frame at the new tau")[0]
-        assert moved.step > first.step
-        k_active.press("ArrowLeft")
-        wait_for(lambda: "locked" in texts(page), 20, "a locked channel")
-        assert any("off schedule: tau = 1.1, k_active = 9" in text for text in texts(page))
-        page.get_by_role("button", name="Pause").click()
-        wait_for(lambda: texts(page)[::-1].index("paused") < texts(page)[::-1].index("training"), 20, "the pause")
-        last = paints(page)[-1].step
-        page.get_by_role("button", name="Step").click()
-        wait_for(lambda: paints(page)[-1].step == last + 1, 20, "one more step")
+@pytest.mark.parametrize("page", [{"scheme": "light"}, {"scheme": "dark"}], indirect=True, ids=["light", "dark"])
+def test_the_showcase_is_on_screen_before_anything_is_trained(page):
+    assert sentence(page).startswith("10 of 10 channels active")
+    assert len({text for text in texts(page) if "mostly" in text}) == 10
+    box = page.locator("canvas.cv-canvas").bounding_box()
+    assert box["width"] > 700 and box["x"] + box["width"] <= 1440 and box["y"] + box["height"] <= 900
 
 
-def test_a_structural_change_builds_a_new_model_and_says_so(url):
-    with open_page(url) as page:
-        wait_for(lambda: "saved run" in texts(page), 60, "the saved run")
-        page.locator("select").nth(1).select_option("heteroscedastic")
-        wait_for(lambda: "compiling" in texts(page), 20, "the word compiling")
-        wait_for(lambda: any("ready" in text for text in texts(page)), 120, "the new model")
-        wait_for(lambda: any("then σ" in text for text in texts(page)), 20, "the sigma maps")
-        page.get_by_role("button", name="Step").click()
-        wait_for(lambda: any(p.step == 1 for p in paints(page)), 120, "the first step")
+@pytest.mark.parametrize("page", [{"width": 420}], indirect=True, ids=["narrow"])
+def test_on_a_narrow_screen_the_parts_stack(page):
+    box = page.locator("canvas.cv-canvas").bounding_box()
+    slider = page.get_by_role("slider").first.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 420 and slider["y"] < box["y"]
+
+
+def test_sliders_answer_while_it_trains(page):
+    page.get_by_role("button", name="Train").click()
+    wait_for(lambda: status(page) == "training", 120, "training")
+    first = wait_for(lambda: [p for p in paints(page) if 0 < p.step < 2000], 60, "a frame of a new run")[0]
+    tau, k_active = page.get_by_role("slider").nth(0), page.get_by_role("slider").nth(1)
+    tau.press("ArrowRight")
+    moved = wait_for(lambda: [p for p in paints(page) if p.tau > first.tau], 20, "a frame at the new tau")[0]
+    assert moved.step > first.step
+    k_active.press("ArrowLeft")
+    wait_for(lambda: "off schedule: tau = 1.1, k_active = 9" in sentence(page), 20, "the knobs in words")
+    wait_for(lambda: "locked" in texts(page), 20, "a locked channel")
+    page.get_by_role("button", name="Pause").click()
+    wait_for(lambda: status(page) == "paused", 20, "the pause")
+    last = paints(page)[-1].step
+    page.get_by_role("button", name="Step").click()
+    wait_for(lambda: paints(page)[-1].step == last + 1, 20, "one more step")
+    page.get_by_role("button", name="all knobs back on schedule").click()
+    wait_for(lambda: "off schedule" not in sentence(page), 20, "the way back to the schedule")
+
+
+def test_a_structural_change_builds_a_new_model_and_says_so(page):
+    page.locator("select").nth(1).select_option("heteroscedastic")
+    wait_for(lambda: status(page).startswith("ready"), 120, "the new model")
+    assert "starts anew" in status(page) and page.locator(".cv-high").inner_text() == "0.5"
+    page.get_by_role("button", name="Step").click()
+    wait_for(lambda: any(p.step == 1 for p in paints(page)), 120, "the first step")
+    page.locator("select").nth(0).select_option("concat")
+    wait_for(lambda: "kept" in status(page), 120, "the words for what was kept")
+    assert status(page) == "ready: kept embeddings, encoder; the rest starts anew"

@@ -91,9 +91,11 @@ def idle(config: Config, knobs: Mapping[str, Any], labels: int) -> dict[str, str
         why["tau"] = "the exact estimator has no temperature"
     elif config.routing.estimator == "straight_through" and knobs["router_recon"] == 0:
         why["tau"] = "fades the points only: with router_recon at 0 no gradient passes through the choice"
+    alone = ("tau", "router_recon", "beta_c", "w_inv", "w_mi", "w_label")
     if config.model.num_components == 1:
-        alone = ("k_active", "router_recon", "beta_c", "w_inv", "w_mi", "w_label", "tau")
-        why |= dict.fromkeys(alone, "there is one channel")
+        why |= dict.fromkeys(("k_active", *alone), "there is one channel")
+    elif knobs["k_active"] == 1 and not knobs["curriculum"]:
+        why |= dict.fromkeys(alone, "one channel is unlocked")
     if not labels:
         why["w_label"] = "no training image has a label"
     if config.curriculum.k_active_schedule[-1] > config.model.num_components:

@@ -76,7 +76,7 @@ class LiveRun:
         self._command(lambda: self._step(steps))
 
     def follow(self, knobs: Mapping[str, float]):
-        """Take the knobs that moved since the last call, or since the model was built, off their schedules and set them.
+        """Take the knobs that moved since the last call, or since the model was built, off their schedules; set them.
 
         `curriculum` is a switch among them. Training never compiles anew for any of it.
         """
@@ -101,17 +101,16 @@ class LiveRun:
         return self.points.matrix(self.trainer, self.state)
 
     def settled(self, timeout: float = 60.0) -> bool:
-        """Wait until every command so far is taken and the steps asked for are done; False where `timeout` came first."""
+        """Wait until all commands so far are taken and the steps asked for done; False where `timeout` came first."""
         done = threading.Event()
-
-        def look():
-            if self._steps_asked:
-                self._command(look)
-            else:
-                done.set()
-
-        self._command(look)
+        self._command(lambda: self._look(done))
         return done.wait(timeout)
+
+    def _look(self, done: threading.Event):
+        if self._steps_asked:
+            self._command(lambda: self._look(done))
+        else:
+            done.set()
 
     def _command(self, command: Callable[[], Any]):
         self._commands.put(command)
@@ -122,8 +121,9 @@ class LiveRun:
         while (self := ref()) is not None and not self._quit.is_set():
             wake = self._wake
             wake.clear()
-            if not self._turn():
-                del self
+            busy = self._turn()
+            del self  # also between two chunks: else a run that trains would keep itself alive
+            if not busy:
                 wake.wait(0.2)
 
     def _turn(self) -> bool:
@@ -184,11 +184,10 @@ class LiveRun:
         self._steps_asked += steps
 
     def _follow(self, knobs: dict[str, float]):
-        before = self._knobs or {name: constant(self._config, name) for name in Knobs._fields}
-        moved = {name: value for name, value in knobs.items() if value != before.get(name, value)}
+        before = {name: constant(self._config, name) for name in Knobs._fields} | self._knobs
+        self._knobs = self._knobs | knobs
         on = knobs.pop("curriculum", None)
-        self._knobs = knobs
-        state = self.trainer.hold(self.state, **{k: v for k, v in moved.items() if k != "curriculum"})
+        state = self.trainer.hold(self.state, **{k: v for k, v in knobs.items() if v != before[k]})
         if on is not None and on != bool(state.curriculum.on):
             state = self.trainer.set_curriculum(state, on)
         if state is not self.state:

@@ -133,12 +133,10 @@ def transfer(old: Trainer, state: State, new: Trainer) -> tuple[State, str]:
     """A State for `new` that keeps every part of `state` whose shape still fits, and in words what was kept."""
     fresh = new.init()
     if same_shapes(state.params, fresh.params):
-        kept = state._replace(knobs=fresh.knobs, held=fresh.held, curriculum=fresh.curriculum)
+        kept = new.set_curriculum(state._replace(held=fresh.held), new.config.curriculum.enabled)
         return kept, "all weights were kept"
     fits = [part for part in fresh.params if same_shapes(state.params[part], fresh.params[part])]
-    params, average = (
-        {**b, **{p: a[p] for p in fits}} for a, b in zip((state.params, state.average), (fresh.params,) * 2)
-    )
+    params, average = ({**fresh.params, **{p: a[p] for p in fits}} for a in (state.params, state.average))
     return fresh._replace(params=params, average=average), f"kept {', '.join(fits) or 'nothing'}; the rest starts anew"
 
 

@@ -43,6 +43,8 @@ class ModelConfig(Section):
 
     def __post_init__(self):
         super().__post_init__()
+        if not self.hidden_dims:
+            raise ValueError("model.hidden_dims=[] leaves no layer; give at least one, as in [128, 512]")
         if self.sigma_min >= self.sigma_max:
             raise ValueError(f"model.sigma_min={self.sigma_min} must be below model.sigma_max={self.sigma_max}")
         if self.conditioning != "none" and self.num_components == 1:

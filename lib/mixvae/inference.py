@@ -29,10 +29,10 @@ class Prediction(NamedTuple):
 def predict(model: MixVAE, state: Any, x: Array) -> Prediction:
     """Responsibilities, every channel's latents, and the image as its most probable channel decodes its mean latent.
 
-    `x` [N, H, W, C] is uint8, or floats in [0, 1]; `state` is a trainer's State, whose averaged weights are used. Raises
-    ValueError for other images.
+    `x` [N, H, W, C] is uint8, or floats in [0, 1]; `state` is a trainer's State, whose averaged weights are used.
+    Raises ValueError for other images.
     """
-    return Prediction(*in_batches(partial(_predict, model), state.average, x, state.knobs.k_active))
+    return Prediction(*in_batches(_predict, model, state.average, x, state.knobs.k_active))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -54,7 +54,7 @@ def decode_channel(model: MixVAE, params: Any, z: Float[Array, "n k d"], channel
 
 def responsibilities(model: MixVAE, params: Any, x: Array, k_active: Any) -> Float[np.ndarray, "n k"]:
     """q(c|x) over the unlocked channels."""
-    return in_batches(partial(_responsibilities, model), params, x, k_active)
+    return in_batches(_responsibilities, model, params, x, k_active)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -64,7 +64,7 @@ def _responsibilities(model, params, x, k_active):
 
 def channel_losses(model: MixVAE, params: Any, x: Array, k_active: Any) -> Float[np.ndarray, "k"]:
     """Summed over the images each channel is chosen for: -log p(x|z, e) + KL of that channel's latent, in nats."""
-    channel, loss = in_batches(partial(_chosen_loss, model), params, x, k_active)
+    channel, loss = in_batches(_chosen_loss, model, params, x, k_active)
     return np.bincount(channel, weights=loss, minlength=model.num_components)
 
 
@@ -78,17 +78,24 @@ def _chosen_loss(model, params, x, k_active):
     return channel, model.apply({"params": params}, z, chosen, x, method="nll") + kl
 
 
-def in_batches(function: Any, params: Any, x: UInt8[np.ndarray, "n h w c"], k_active: Any) -> Any:
-    """`function(params, pixels, k_active)` over batches of BATCH images, the last one padded, results joined."""
-    x = np.asarray(x)
-    if x.ndim != 4 or x.dtype.kind not in "uf":
-        raise ValueError(
-            f"images have shape {x.shape} and type {x.dtype}; expected [N, H, W, C], uint8 or floats in [0, 1]"
-        )
-    parts = []
+def in_batches(function: Any, model: MixVAE, params: Any, x: UInt8[np.ndarray, "n h w c"], k_active: Any) -> Any:
+    """`function(model, params, pixels, k_active)` over batches of BATCH images, the last one padded, results joined."""
+    x, parts = checked(model, x), []
     for start in range(0, max(len(x), 1), BATCH):
         part = x[start : start + BATCH]
         padded = np.zeros((BATCH, *x.shape[1:]), np.float32)
         padded[: len(part)] = part / 255.0 if x.dtype == np.uint8 else part
-        parts.append(jax.tree.map(lambda a, n=len(part): np.asarray(a)[:n], function(params, padded, k_active)))
+        arrays = function(model, params, padded, k_active)
+        parts.append(jax.tree.map(lambda a, n=len(part): np.asarray(a)[:n], arrays))
     return jax.tree.map(lambda *a: np.concatenate(a), *parts)
+
+
+def checked(model: MixVAE, x: Array) -> np.ndarray:
+    """`x` as an array; raises ValueError, with what was found and expected, where the model cannot have made it."""
+    x, shape = np.asarray(x), (*model.decoder.output_hw, model.decoder.channels)
+    expected = f"expected [N, {', '.join(map(str, shape))}], uint8 or floats in [0, 1]"
+    if x.ndim != 4 or x.shape[1:] != shape or not (x.dtype == np.uint8 or x.dtype.kind == "f"):
+        raise ValueError(f"images have shape {x.shape} and type {x.dtype}; {expected}")
+    if x.size and x.dtype != np.uint8 and not (x.min() >= 0 and x.max() <= 1):  # so written, NaN is refused too
+        raise ValueError(f"images have pixels from {x.min():g} to {x.max():g}; {expected}")
+    return x

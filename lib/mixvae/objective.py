@@ -2,7 +2,7 @@
 
     loss = recon + beta_z kl_z + beta_c kl_c + usage + w_inv inv - w_mi (2 H - h) + w_label label
 
-See `MATH.md`; the terms themselves are in `losses.py`, `invariance.py` and `tau_classifier.py`.
+The terms themselves are in `losses.py`, `invariance.py` and `tau_classifier.py`.
 """
 
 from dataclasses import asdict, dataclass

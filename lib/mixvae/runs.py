@@ -7,6 +7,7 @@ line with the format's version and the SHA-256 of what follows, then msgpack of 
 import hashlib
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,7 +63,7 @@ def fit(config: Config, dataset: Dataset | None = None, folder: str | Path | Non
 def open_run(folder: str | Path, dataset: Dataset) -> Snapshot:
     """A saved run, on the dataset it was trained on."""
     trainer = build_trainer(load_config(Path(folder) / CONFIG), dataset)
-    return Snapshot(trainer, *load(folder, trainer)[:2])
+    return Snapshot(trainer, *load_aloud(folder, trainer))
 
 
 def epoch_row(trainer: Trainer, state: State, columns: dict[str, np.ndarray]) -> Row:
@@ -85,7 +86,9 @@ def resume(trainer: Trainer, folder: str | Path) -> tuple[State, list[Row]]:
     found = load_config(folder / CONFIG)
     if found != trainer.config:
         raise ValueError(f"{folder} holds a run of another config; choose another folder, or load its {CONFIG}")
-    return load(folder, trainer)[:2]
+    if not any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS)):
+        return trainer.init(), []  # it ended before its first epoch was saved
+    return load_aloud(folder, trainer)
 
 
 def save(folder: str | Path, config: Config, state: State, history: list[Row], light: bool = False):
@@ -99,7 +102,7 @@ def save(folder: str | Path, config: Config, state: State, history: list[Row], l
     payload = serialization.msgpack_serialize({"state": tree, "history": history})
     header = f"{MAGIC} {VERSION} {hashlib.sha256(payload).hexdigest()}\n".encode()
     write_atomically(folder / CONFIG, dump_config(config).encode())
-    if (folder / CHECKPOINT).exists():
+    if readable(folder / CHECKPOINT):
         os.replace(folder / CHECKPOINT, folder / PREVIOUS)
     write_atomically(folder / CHECKPOINT, header + payload)
     if light:
@@ -136,6 +139,23 @@ def load(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row], str]:
     if faults:
         raise ValueError("; ".join(faults))
     raise FileNotFoundError(f"{folder} holds no {CHECKPOINT}")
+
+
+def load_aloud(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row]]:
+    """`load`, with a warning where the newest checkpoint could not be read and the one before it was."""
+    state, history, fault = load(folder, trainer)
+    if fault:
+        warnings.warn(f"{fault}; using the checkpoint before it, of epoch {len(history)}", stacklevel=3)
+    return state, history
+
+
+def readable(path: Path) -> bool:
+    """Whether there is a whole checkpoint; a damaged one must not take the place of a good one."""
+    try:
+        read_checkpoint(path)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -71,7 +71,10 @@ def boosted(knobs: Knobs, config: Config, curriculum: Curriculum, epochs: np.nda
 
 
 def knobs_at(config: Config, curriculum: Curriculum, current: Knobs, held: Knobs, epochs: np.ndarray) -> Knobs:
-    """The knobs of the steps at `epochs` [n]: `current` where `held` is true, else the schedule's; float32 [n]."""
+    """The knobs of the steps at `epochs` [n]: `current` where `held` is true, else the schedule's; float32 [n].
+
+    An unlock's boost comes on top of both.
+    """
     plan = scheduled(config, curriculum, epochs)
     mixed = [
         np.full_like(epochs, value, float) if hold else at for value, hold, at in zip(current, held, plan, strict=True)
@@ -80,7 +83,11 @@ def knobs_at(config: Config, curriculum: Curriculum, current: Knobs, held: Knobs
 
 
 def next_stage(config: CurriculumConfig, curriculum: Curriculum, epoch: int, loss: float) -> Curriculum:
-    """The curriculum after `epoch` complete epochs, the last with this mean evidence loss (nats)."""
+    """The curriculum after `epoch` complete epochs, the last with this mean evidence loss (nats).
+
+    Without `unlock_epochs` a stage ends once the loss has not fallen by `min_delta` for `patience` epochs after the
+    `cooldown`.
+    """
     last = len(config.k_active_schedule) - 1
     if not curriculum.on:
         return curriculum
@@ -88,12 +95,13 @@ def next_stage(config: CurriculumConfig, curriculum: Curriculum, epoch: int, los
         stage = sum(epoch >= start for start in config.unlock_epochs) - 1
         return unlocked(curriculum, stage, epoch) if stage != curriculum.stage else curriculum
     fell = loss < curriculum.best - config.min_delta
+    cooling = epoch - curriculum.unlocked_at <= config.cooldown
     watched = curriculum._replace(
         best=np.float32(loss) if fell else curriculum.best,
-        waited=np.int32(0) if fell else np.int32(curriculum.waited + 1),
+        waited=np.int32(0 if fell or cooling else curriculum.waited + 1),
     )
-    ready = watched.waited >= config.patience and epoch - curriculum.unlocked_at >= config.cooldown
-    return unlocked(watched, int(curriculum.stage) + 1, epoch) if ready and curriculum.stage < last else watched
+    ready = watched.waited >= config.patience and watched.stage < last
+    return unlocked(watched, int(watched.stage) + 1, epoch) if ready else watched
 
 
 def unlocked(curriculum: Curriculum, stage: int, epoch: int) -> Curriculum:

@@ -1,5 +1,6 @@
 """Training: one State in, one State out, any number of steps at a time."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from jaxtyping import Array, Int, UInt8
 from mixvae import curriculum, tau_classifier
 from mixvae.config import Config, Knobs
 from mixvae.inference import channel_losses, responsibilities
-from mixvae.model import build_model
+from mixvae.model import MixVAE, build_model
 from mixvae.objective import build_objective
 from mixvae.schedules import Curriculum, curriculum_start, knobs_at, next_stage
 from mixvae.step import Data, Moving, build_optimiser, run_steps, shuffled
@@ -68,7 +69,7 @@ class Trainer:
     def init(self) -> State:
         """The State before the first step."""
         key = jax.random.PRNGKey(self.config.train.seed)
-        params = jax.jit(self.model.init)(key, jnp.zeros((1, *self.x_train.shape[1:])))["params"]
+        params = first_params(self.model, key, self.x_train.shape[1:])
         nothing = Knobs(*[np.float32(0)] * len(Knobs._fields))
         state = State(
             params=params,
@@ -196,6 +197,12 @@ class Trainer:
         copied = [curriculum.split(key, self.model, p, parents, newcomers) for p in (state.params, state.average)]
         forgotten = curriculum.forget(self.model, state.optimiser, newcomers)
         return state._replace(params=copied[0], average=copied[1], optimiser=forgotten)
+
+
+@partial(jax.jit, static_argnums=(0, 2))
+def first_params(model: MixVAE, key: Array, image_shape: tuple[int, int, int]) -> Any:
+    """The weights before the first step."""
+    return model.init(key, jnp.zeros((1, *image_shape)))["params"]
 
 
 def moment(state: State, plan: Knobs, index: int) -> Knobs:

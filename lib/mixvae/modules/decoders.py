@@ -149,6 +149,8 @@ class ModularDenseDecoder(ModularDecoder):
 
     def __post_init__(self):
         object.__setattr__(self, "hidden_dims", tuple(self.hidden_dims))
+        if not self.hidden_dims:
+            raise ValueError("hidden_dims=() leaves nothing to condition; give at least one layer, as in (128, 512)")
         super().__post_init__()
 
     def backbone(self) -> nn.Module:

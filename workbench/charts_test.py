@@ -1,0 +1,89 @@
+"""Charts are functions of a frame: the columns, the values, and which field stands where."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from workbench import charts
+
+CURVES = [
+    {"epoch": 0.5, "usage": np.array([0.25, 0.75]), **{name: float(i) for i, name in enumerate(charts.TERMS)}},
+    {"epoch": 1.0, "usage": [0.5, 0.5], **{name: 10.0 + i for i, name in enumerate(charts.TERMS)}, "steps": 3},
+]
+WEIGHTS = np.array([[3.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+NAMES = ("cat", "<b>dog</b>", "7")
+
+
+def spec(chart) -> dict:
+    """The chart as JSON, checked against Vega-Lite's schema by Altair."""
+    made = chart.to_dict()
+    return json.loads(json.dumps(made, allow_nan=False))
+
+
+def rows(made: dict) -> list[dict]:
+    (data,) = made["datasets"].values()
+    return data
+
+
+def fields(encoding: dict) -> dict:
+    return {channel: entry["field"] for channel, entry in encoding.items() if isinstance(entry, dict)}
+
+
+def test_terms_are_one_row_an_epoch_and_term_under_their_names():
+    frame = charts.terms_frame(CURVES)
+    assert frame.schema == {"epoch": pl.Float64, "term": pl.String, "value": pl.Float64}
+    assert frame.height == 2 * len(charts.TERMS)
+    got = {(epoch, term): value for epoch, term, value in frame.iter_rows()}
+    for i, title in enumerate(charts.TERMS.values()):
+        assert got[0.5, title] == i and got[1.0, title] == 10 + i
+
+
+def test_usage_is_one_row_an_epoch_and_channel():
+    frame = charts.usage_frame(CURVES)
+    assert frame.columns == ["epoch", "channel", "share"]
+    assert frame.rows() == [(0.5, 0, 0.25), (0.5, 1, 0.75), (1.0, 0, 0.5), (1.0, 1, 0.5)]
+
+
+def test_matrix_has_weights_and_shares_and_a_channel_without_images_has_none():
+    frame = charts.matrix_frame(WEIGHTS, NAMES)
+    assert frame.columns == ["channel", "label", "images", "share"] and frame.height == 6
+    assert frame.rows()[:3] == [(0, "cat", 3.0, 0.75), (0, "<b>dog</b>", 1.0, 0.25), (0, "7", 0.0, 0.0)]
+    assert frame.filter(pl.col("channel") == 1)["share"].to_list() == [0.0, 0.0, 0.0]
+
+
+def test_the_terms_chart_draws_value_over_epoch_a_panel_for_each_term_on_its_own_scale():
+    made = spec(charts.terms_chart(charts.terms_frame(CURVES)))
+    assert made["facet"]["field"] == "term" and made["facet"]["sort"] == list(charts.TERMS.values())
+    assert fields(made["spec"]["encoding"]) | {"x": "epoch", "y": "value"} == fields(made["spec"]["encoding"])
+    assert made["resolve"]["scale"]["y"] == "independent" and "nats" in made["title"]["text"]
+    assert len(rows(made)) == 2 * len(charts.TERMS)
+
+
+def test_the_usage_chart_stacks_the_shares_of_all_channels():
+    made = spec(charts.usage_chart(charts.usage_frame(CURVES)))
+    assert fields(made["encoding"]) == {"x": "epoch", "y": "share", "color": "channel"}
+    assert made["encoding"]["y"]["stack"] == "normalize"
+    assert rows(made)[1] == {"epoch": 0.5, "channel": 1, "share": 0.75}
+
+
+def test_the_matrix_chart_shows_the_share_on_a_fixed_scale_under_the_given_name():
+    made = spec(charts.matrix_chart(charts.matrix_frame(WEIGHTS, NAMES), "tau counts, channel by label"))
+    assert fields(made["encoding"]) == {"x": "label", "y": "channel", "color": "share"}
+    assert made["encoding"]["color"]["scale"]["domain"] == [0, 1] and made["encoding"]["x"]["sort"] is None
+    assert made["title"]["text"] == "tau counts, channel by label"
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [
+        lambda: charts.terms_chart(charts.terms_frame([])),
+        lambda: charts.usage_chart(charts.usage_frame([])),
+        lambda: charts.matrix_chart(charts.matrix_frame(np.zeros((2, 0)), ()), "no labels"),
+    ],
+    ids=["terms", "usage", "matrix"],
+)
+def test_before_the_first_step_a_chart_is_empty_but_whole(chart):
+    made = spec(chart())
+    assert rows(made) == [] and made["title"]["text"]

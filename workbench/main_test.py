@@ -1,0 +1,134 @@
+"""The command line: `main` as the shell calls it."""
+
+import re
+
+import pytest
+
+from mixvae.runs import CHECKPOINT, CONFIG
+from workbench import __main__ as command
+from workbench.__main__ import CONFIGS, main
+
+SMALL = {
+    "data.name": "digits",
+    "model.num_components": "3",
+    "model.encoder": "dense",
+    "model.decoder": "dense",
+    "model.hidden_dims": "[6]",
+    "objective.w_inv": "0",
+    "objective.w_mi": "0",
+    "train.epochs": "2",
+    "train.learning_rate": "1e-3",
+}
+SCORES = {"test_images", "active_channels", "effective_channels", "mse", "clustering_accuracy", "nmi", "ari"}
+
+
+def train(*arguments: str, **settings: str) -> list[str]:
+    """The arguments of a small training on digits."""
+    pairs = (SMALL | settings).items()
+    return ["train", "fast", *arguments, *(part for pair in pairs for part in ("--set", "=".join(pair)))]
+
+
+def scores(text: str) -> dict[str, float]:
+    return {name: float(value) for name, value in re.findall(r"^  (\w+) +([\d.]+)$", text, re.MULTILINE)}
+
+
+@pytest.fixture(autouse=True)
+def cached(monkeypatch) -> list:
+    """Keep the tests' compiled code out of the user's cache; what was asked for, in a list."""
+    calls = []
+    monkeypatch.setattr(command, "use_compilation_cache", lambda: calls.append(True))
+    return calls
+
+
+def test_training_prints_its_scores(capsys, cached):
+    assert main(train()) == 0
+    out, err = capsys.readouterr()
+    got = scores(out)
+    assert set(got) == SCORES and got["test_images"] == 300 and 0 < got["mse"] < 1
+    assert 1 <= got["effective_channels"] <= 3 and 0 <= got["clustering_accuracy"] <= 1
+    assert "digits: 1497 training images, 300 test images; K = 3" in out and re.search(r"^2 epochs, \d+ s", out, re.M)
+    assert "2/2" in err and "effective_channels=" in err and cached == [True]
+
+
+def test_a_run_that_was_interrupted_goes_on_and_ends_with_the_same_scores(tmp_path, capsys, monkeypatch):
+    assert main(train()) == 0
+    whole = scores(capsys.readouterr().out)
+
+    def interrupted(config, dataset, folder):
+        yield next(real(config, dataset, folder))
+        raise KeyboardInterrupt
+
+    real, folder = command.fit, str(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "fit", interrupted)
+        assert main(train("--out", folder)) == 130
+    out, err = capsys.readouterr()
+    assert scores(out) == {} and err.splitlines()[-1].startswith("interrupted; with --out, the same command goes on")
+    assert (tmp_path / "run" / CHECKPOINT).exists()
+    assert main(train("--out", folder)) == 0
+    out, err = capsys.readouterr()
+    assert scores(out) == whole
+    assert main(train("--out", folder)) == 0
+    assert f"{folder} is at its last epoch already; nothing was trained" in capsys.readouterr().out
+
+
+def test_light_keeps_a_small_run_that_has_ended(tmp_path, capsys):
+    assert main(train("--out", str(tmp_path), "--light")) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {CONFIG, CHECKPOINT}
+    assert main(train("--out", str(tmp_path))) == 0
+    assert "nothing was trained" in capsys.readouterr().out
+
+
+FAULTS = {
+    "unknown key": (["--set", "model.widht=3"], "model.widht does not exist; did you mean 'model.width'?"),
+    "bad value": (["--set", "model.width=wide"], "model.width='wide' must be a whole number"),
+    "out of range": (["--set", "train.epochs=0"], "train.epochs=0 is out of range"),
+    "contradiction": (["--set", "model.num_components=1"], "needs model.num_components > 1"),
+    "no equals sign": (["--set", "model.width"], "--set model.width: expected SECTION.KEY=VALUE"),
+    "not YAML": (["--set", "model.hidden_dims=[1, 2"], "--set: "),
+    "unknown data": (["--set", "data.name=digitz"], "unknown data set 'digitz': did you mean 'digits'?"),
+    "missing data": (["--set", "data.name=no/such.npz"], "no/such.npz: no such file or folder"),
+    "batch": (["--set", "data.name=digits", "--set", "train.batch_size=5000"], "train.batch_size=5000 is larger than"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_one_line_that_names_it(fault, capsys):
+    arguments, words = FAULTS[fault]
+    assert main(["train", "fast", *arguments]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("error: ") and words in line and line.endswith("\n") and len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such config file"),
+        ("model:\n  width: [1\n", "this is not YAML"),
+        ("model:\n  widht: 3\n", "did you mean 'width'?"),
+    ],
+    ids=["missing", "not YAML", "unknown key"],
+)
+def test_a_fault_in_a_config_file_names_the_file(content, words, tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    if content is not None:
+        path.write_text(content)
+    assert main(["train", str(path)]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(f"error: {path}: ") and words in line and len(line.splitlines()) == 1
+
+
+def test_a_folder_with_another_run_is_a_fault_that_leaves_it_alone(tmp_path, capsys):
+    assert main(train("--out", str(tmp_path), **{"train.epochs": "1"})) == 0
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    capsys.readouterr()
+    assert main(train("--out", str(tmp_path))) == 1
+    assert "error: " in (line := capsys.readouterr().err) and "holds a run of another config" in line
+    assert "Traceback" not in line and (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_help_names_every_preset(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--help"])
+    text = capsys.readouterr().out
+    assert ended.value.code == 0 and all(path.stem in text for path in CONFIGS.glob("*.yaml"))

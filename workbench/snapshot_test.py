@@ -1,0 +1,176 @@
+"""What a frame says of a State: places, titles, the sentence, the matrix, and what a new structure keeps."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from mixvae import predict
+from mixvae.example_runs import CLASSES, STAGES, same, tiny_config, tiny_dataset
+from mixvae.runs import build_trainer, fit
+from workbench.channel_view import check
+from workbench.snapshot import SLICES, Points, transfer
+
+DATASET = tiny_dataset()
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """One epoch with six labels: the trainer, its state."""
+    return next(fit(tiny_config(), DATASET))[:2]
+
+
+@pytest.fixture
+def points(trained):
+    made = Points(DATASET, 100)
+    made.encode(*trained, whole=True)
+    return made
+
+
+def test_points_are_held_out_images_the_same_ones_each_time():
+    points = Points(DATASET, 100)
+    assert points.x.shape == (100, 12, 9, 1) and points.x.dtype == np.float32 and points.x.max() <= 1
+    order = [np.flatnonzero((DATASET.x_test / np.float32(255) == x).all((1, 2, 3))) for x in points.x]
+    assert sorted(map(len, order)) == [1] * 100 and len(set(map(int, order))) == 100
+    np.testing.assert_array_equal(points.labels, DATASET.y_test[np.ravel(order)])
+    np.testing.assert_array_equal(points.x, Points(DATASET, 100).x)
+
+
+@pytest.mark.parametrize(("asked", "placed"), [(1000, 120), (25, 20), (3, 10)])
+def test_the_number_of_points_is_a_multiple_of_the_slices(asked, placed):
+    assert len(Points(DATASET, asked).x) == placed and placed % SLICES == 0
+
+
+def test_points_stand_where_the_model_puts_them(trained, points):
+    prediction = predict(trained[0].model, trained[1], points.x)
+    frame = points.frame(*trained, status="ready", speed=12.5)
+    check(frame, 100)
+    np.testing.assert_allclose(frame.z, prediction.z_mean_per_component.swapaxes(0, 1), atol=1e-5)
+    np.testing.assert_array_equal(frame.channel, prediction.channel)
+    np.testing.assert_allclose(frame.usage, np.bincount(prediction.channel, minlength=5) / 100)
+    np.testing.assert_allclose(softmax(points.logits, 1), prediction.responsibilities, atol=1e-5)
+    assert (frame.step, frame.epoch, frame.epochs, frame.k_active) == (6, 1.0, 3, 5)
+    assert (frame.status, frame.images_per_second, frame.sigma) == ("ready", 12.5, None)
+    assert frame.mean.shape == (5, 12, 9, 1)
+
+
+def test_while_training_a_tenth_of_the_points_moves_in_each_frame(trained, points):
+    trainer, state = trained
+    later, _ = trainer.advance(state)
+    before, moved = points.z.copy(), []
+    for _ in range(SLICES):
+        points.encode(trainer, later, whole=False)
+        moved.append(int((points.z != before).any((0, 2)).sum()))
+    assert moved == list(range(10, 101, 10))
+    whole = Points(DATASET, 100)
+    whole.encode(trainer, later, whole=True)
+    np.testing.assert_array_equal(points.z, whole.z)
+
+
+def test_opacity_is_a_softmax_at_the_temperature_with_locked_channels_out_of_it(trained, points):
+    trainer, state = trained
+    frames = {
+        tau: points.frame(trainer, trainer.hold(state, tau=tau, k_active=3), "ready", 0.0).opacity for tau in (0.1, 5)
+    }
+    for tau, opacity in frames.items():
+        expected = softmax((points.logits + points.noise)[:, :3] / tau, axis=1).T
+        np.testing.assert_allclose(opacity[:3], expected, atol=1e-5)
+        assert not opacity[3:].any()
+    assert frames[0.1].max(0).mean() > frames[5].max(0).mean() + 0.1
+
+
+def test_the_titles_are_the_labels_of_the_tau_table_or_what_most_points_are(trained, points):
+    trainer, state = trained
+    channel = np.arange(100) % 4
+    points.labels = np.where(channel == 2, 2, 0)
+    points.labels[channel == 1] = -1
+    counts = np.ones((5, 3), np.float32)
+    counts[0] += (0.2, 2.0, 0.1)
+    titles = points.titles(trainer, state._replace(tau_counts=counts), channel)
+    assert titles == (f'"{CLASSES[1]}"', "", f"mostly {CLASSES[2]}", f"mostly {CLASSES[0]}", "")
+
+
+def test_the_sentence_says_in_words_what_is_on_screen(trained, points):
+    trainer, state = trained
+    state, channel = trainer.hold(state, tau=2.0, k_active=4), points.labels.astype(int)
+    q = np.full((100, 5), 0.01)
+    q[np.arange(100), channel] = np.array([0.9, 0.5, 0.8])[channel]
+    sentence = points.sentence(state, q, channel, np.bincount(channel, minlength=5) / 100)
+    assert sentence == (
+        "3 of 5 channels active; channel 1 is the least sure; 1 locked; "
+        "clustering accuracy 1.000 on 100 held-out images (labels only score); off schedule: tau = 2, k_active = 4"
+    )
+    points.labels = np.where(np.arange(100) < 1, -1, points.labels)
+    assert "accuracy" not in points.sentence(state, q, channel, np.bincount(channel, minlength=5) / 100)
+
+
+def test_with_one_channel_unlocked_none_is_the_least_sure(trained, points):
+    frame = points.frame(trained[0], trained[0].hold(trained[1], k_active=1), "ready", 0.0)
+    assert re.match("1 of 5 channels active; 4 locked;", frame.sentence)
+
+
+def test_the_matrix_is_the_tau_counts_without_their_smoothing(trained, points):
+    weights, name = points.matrix(*trained)
+    assert name == "tau counts, channel by label" and weights.shape == (5, 3)
+    np.testing.assert_allclose(weights.sum(0), np.bincount(trained[0].labels[trained[0].labels >= 0]), rtol=1e-4)
+
+
+def test_without_labels_the_matrix_counts_held_out_points(trained, points):
+    trainer = build_trainer(tiny_config(**{"data.labels": 0}), DATASET)
+    weights, name = points.matrix(trainer, trained[1])
+    assert name == "held-out images by label, for scoring only"
+    q = predict(trainer.model, trained[1], points.x).responsibilities
+    np.testing.assert_allclose(weights, q.T @ np.eye(3)[points.labels], rtol=1e-3, atol=1e-3)
+    points.labels = np.full(100, -1)
+    assert points.matrix(trainer, trained[1])[0].sum() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_data_set_without_labels_can_be_shown(trained):
+    nameless = dataclasses.replace(DATASET, y_test=np.full(120, -1, np.int32), class_names=())
+    trainer, state = trained
+    trainer = build_trainer(tiny_config(**{"data.labels": 0}), nameless)
+    state = trainer.recount(state)
+    points = Points(nameless, 100)
+    points.encode(trainer, state, whole=True)
+    frame = points.frame(trainer, state, "ready", 0.0)
+    assert frame.titles == ("",) * 5 and "accuracy" not in frame.sentence
+
+
+PARTS = {
+    "model.output": ("heteroscedastic", ["embeddings", "encoder"]),
+    "model.num_components": (4, ["decoder"]),
+    "model.latent_layout": ("shared", ["decoder", "embeddings"]),
+    "model.hidden_dims": ([7], ["embeddings"]),
+}
+
+
+@pytest.mark.parametrize("path", PARTS)
+def test_a_new_structure_keeps_the_parts_that_fit(path, trained):
+    value, expected = PARTS[path]
+    new = build_trainer(tiny_config(**{path: value, "train.seed": 1}), DATASET)
+    state, words = transfer(*trained, new)
+    assert words == f"kept {', '.join(expected)}; the rest starts anew"
+    fresh = new.init()
+    for part in fresh.params:
+        source = trained[1] if part in expected else fresh
+        assert same(state.params[part], source.params[part])
+        assert same(state.average[part], (source.average if part in expected else fresh.params)[part])
+    assert state.step == 0 and same(state.optimiser, fresh.optimiser) and same(state.knobs, fresh.knobs)
+
+
+def test_where_nothing_fits_it_says_nothing(trained):
+    new = build_trainer(tiny_config(**{"model.hidden_dims": [7], "model.num_components": 4}), DATASET)
+    state, words = transfer(*trained, new)
+    assert words == "kept nothing; the rest starts anew" and same(state, new.init())
+
+
+def test_equal_shapes_keep_everything_but_the_held_knobs(trained):
+    trainer, state = trained
+    new = build_trainer(tiny_config(**STAGES, **{"routing.estimator": "gumbel"}), DATASET)
+    kept, words = transfer(trainer, trainer.hold(state, tau=4.0), new)
+    assert words == "all weights were kept" and kept.step == 6
+    for name in ("params", "average", "optimiser", "tau_counts", "key"):
+        assert same(getattr(kept, name), getattr(state, name))
+    assert not any(kept.held) and kept.knobs.tau == 1.0 and kept.curriculum.on and kept.knobs.k_active == 5
