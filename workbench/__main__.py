@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         train(override(read_config(arguments.config), parse_settings(arguments.set)), arguments.out, arguments.light)
     except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; with --out, the same command goes on from the last epoch", file=sys.stderr)
@@ -69,9 +69,8 @@ def parse_settings(pairs: list[str]) -> dict:
 def train(config: Config, out: str | None, light: bool):
     """Train with a progress bar and print the scores of the final epoch."""
     dataset = load_dataset(config.data.name, validation=config.data.validation)
-    print(
-        f"{dataset.name}: {len(dataset.x_train)} training images, {len(dataset.x_test)} test images; K = {config.model.num_components}"
-    )
+    sizes = f"{len(dataset.x_train)} training images, {len(dataset.x_test)} test images"
+    print(f"{dataset.name}: {sizes}; K = {config.model.num_components}")
     start, snapshot = time.perf_counter(), None
     with tqdm(total=config.train.epochs, unit="epoch") as bar:
         for snapshot in fit(config, dataset, out):

@@ -8,7 +8,7 @@ import pytest
 
 from mixvae.config import LIVE
 from mixvae.example_runs import STAGES, same, tiny_config, tiny_dataset
-from mixvae.runs import Snapshot, build_trainer, fit
+from mixvae.runs import Snapshot, fit
 from mixvae.schedules import constant
 from workbench.channel_view import ChannelView, Frame, check
 from workbench.controls import idle
@@ -336,8 +336,9 @@ def test_training_after_a_saved_run_begins_anew_with_the_knobs_of_the_panel(comm
     assert live.settled() and live.state.step == 6 and screen.frames[-1].tau == 2.0
     shown = len(screen.frames)
     getattr(live, command)()
-    screen.wait(lambda: screen.frames[-1].step in range(1, 6))
-    assert screen.frames[shown].step == 0
+    screen.wait(lambda: len(screen.frames) > shown + 2)
+    begun = screen.frames[shown : shown + 3]  # built, with the knobs of the panel, after a step
+    assert [frame.step for frame in begun] == [0, 0, 1] and begun[1].tau == begun[2].tau == 2.0
     live.pause()
     assert live.settled() and live.state.held.tau and live.state.knobs.tau == 2.0 and sum(live.state.held) == 1
     assert saved.state.step == 6 and not saved.state.held.tau and len(saved.history) == 1

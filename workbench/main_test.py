@@ -44,9 +44,9 @@ def test_training_prints_its_scores(capsys, cached):
     assert main(train()) == 0
     out, err = capsys.readouterr()
     got = scores(out)
-    assert set(got) == SCORES and got["test_images"] == 300 and 0 < got["mse"] < 1
+    assert set(got) == SCORES and got["test_images"] == 360 and 0 < got["mse"] < 1
     assert 1 <= got["effective_channels"] <= 3 and 0 <= got["clustering_accuracy"] <= 1
-    assert "digits: 1497 training images, 300 test images; K = 3" in out and re.search(r"^2 epochs, \d+ s", out, re.M)
+    assert "digits: 1437 training images, 360 test images; K = 3" in out and re.search(r"^2 epochs, \d+ s", out, re.M)
     assert "2/2" in err and "effective_channels=" in err and cached == [True]
 
 
@@ -88,7 +88,6 @@ FAULTS = {
     "not YAML": (["--set", "model.hidden_dims=[1, 2"], "--set: "),
     "unknown data": (["--set", "data.name=digitz"], "unknown data set 'digitz': did you mean 'digits'?"),
     "missing data": (["--set", "data.name=no/such.npz"], "no/such.npz: no such file or folder"),
-    "batch": (["--set", "data.name=digits", "--set", "train.batch_size=5000"], "train.batch_size=5000 is larger than"),
 }
 
 
@@ -125,6 +124,13 @@ def test_a_folder_with_another_run_is_a_fault_that_leaves_it_alone(tmp_path, cap
     assert main(train("--out", str(tmp_path))) == 1
     assert "error: " in (line := capsys.readouterr().err) and "holds a run of another config" in line
     assert "Traceback" not in line and (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_what_cannot_be_trained_ends_with_a_line_that_says_so(capsys):
+    assert main(["train", "fast", "--set", "data.name=digits", "--set", "train.batch_size=5000"]) == 1
+    err = capsys.readouterr().err
+    expected = "error: train.batch_size=5000 is larger than the 1437 training images; lower it"
+    assert err.splitlines()[-1] == expected and "Traceback" not in err
 
 
 def test_help_names_every_preset(capsys):

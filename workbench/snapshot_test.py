@@ -33,7 +33,7 @@ def test_points_are_held_out_images_the_same_ones_each_time():
     points = Points(DATASET, 100)
     assert points.x.shape == (100, 12, 9, 1) and points.x.dtype == np.float32 and points.x.max() <= 1
     order = [np.flatnonzero((DATASET.x_test / np.float32(255) == x).all((1, 2, 3))) for x in points.x]
-    assert sorted(map(len, order)) == [1] * 100 and len(set(map(int, order))) == 100
+    assert sorted(map(len, order)) == [1] * 100 and len(set(np.ravel(order).tolist())) == 100
     np.testing.assert_array_equal(points.labels, DATASET.y_test[np.ravel(order)])
     np.testing.assert_array_equal(points.x, Points(DATASET, 100).x)
 
@@ -113,14 +113,14 @@ def test_with_one_channel_unlocked_none_is_the_least_sure(trained, points):
 
 def test_the_matrix_is_the_tau_counts_without_their_smoothing(trained, points):
     weights, name = points.matrix(*trained)
-    assert name == "tau counts, channel by label" and weights.shape == (5, 3)
+    assert "tau counts" in name.lower() and weights.shape == (5, 3)
     np.testing.assert_allclose(weights.sum(0), np.bincount(trained[0].labels[trained[0].labels >= 0]), rtol=1e-4)
 
 
 def test_without_labels_the_matrix_counts_held_out_points(trained, points):
     trainer = build_trainer(tiny_config(**{"data.labels": 0}), DATASET)
     weights, name = points.matrix(trainer, trained[1])
-    assert name == "held-out images by label, for scoring only"
+    assert "held-out" in name.lower() and "scoring" in name
     q = predict(trainer.model, trained[1], points.x).responsibilities
     np.testing.assert_allclose(weights, q.T @ np.eye(3)[points.labels], rtol=1e-3, atol=1e-3)
     points.labels = np.full(100, -1)
@@ -128,7 +128,8 @@ def test_without_labels_the_matrix_counts_held_out_points(trained, points):
 
 
 def test_a_data_set_without_labels_can_be_shown(trained):
-    nameless = dataclasses.replace(DATASET, y_test=np.full(120, -1, np.int32), class_names=())
+    none = {f"y_{split}": np.full(n, -1, np.int32) for split, n in {"train": 48, "val": 10, "test": 120}.items()}
+    nameless = dataclasses.replace(DATASET, **none, class_names=())
     trainer, state = trained
     trainer = build_trainer(tiny_config(**{"data.labels": 0}), nameless)
     state = trainer.recount(state)

@@ -28,7 +28,7 @@ def values(f, hint):
     if get_origin(hint) is Literal:
         return st.sampled_from(get_args(hint))
     if get_origin(hint) is tuple:
-        return st.lists(st.integers(low, high or 10**6), max_size=4)
+        return st.lists(st.integers(low, high or 10**6), min_size=1, max_size=4)
     of_type = {
         int: lambda: st.integers(low, 10**6 if high is None else high),
         float: lambda: st.floats(low, 1e300 if high is None else high),

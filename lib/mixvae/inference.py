@@ -86,7 +86,7 @@ def in_batches(function: Any, model: MixVAE, params: Any, x: UInt8[np.ndarray, "
         padded = np.zeros((BATCH, *x.shape[1:]), np.float32)
         padded[: len(part)] = part / 255.0 if x.dtype == np.uint8 else part
         arrays = function(model, params, padded, k_active)
-        parts.append(jax.tree.map(lambda a, n=len(part): np.asarray(a)[:n], arrays))
+        parts.append(jax.tree.map(lambda a, part=part: np.asarray(a)[: len(part)], arrays))
     return jax.tree.map(lambda *a: np.concatenate(a), *parts)
 
 

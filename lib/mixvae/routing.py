@@ -28,8 +28,8 @@ def route(
 ) -> Float[Array, "*b k"]:
     """Weights over the channels, rows sum to 1 (Gumbel-Softmax: Jang et al., 2017; Maddison et al., 2017).
 
-    `straight_through` and `gumbel` weigh by softmax((l + g) / tau), g ~ Gumbel(0, 1) from `key`, or g = 0 where `key` is
-    None; `exact` is q(c|x) itself and ignores both. One key gives the same noise for every estimator and tau.
+    `straight_through` and `gumbel` weigh by softmax((l + g) / tau), g ~ Gumbel(0, 1) from `key`, or g = 0 where `key`
+    is None; `exact` is q(c|x) itself and ignores both. One key gives the same noise for every estimator and tau.
     Raises ValueError for an unknown estimator.
     """
     locked = lock(logits, k_active)

@@ -39,8 +39,9 @@ class Snapshot(NamedTuple):
 
 def build_trainer(config: Config, dataset: Dataset) -> Trainer:
     """A Trainer on the dataset's training images, with as many labels as the config asks for."""
-    labels = draw_labels(dataset.y_train, config.data.labels, dataset.num_classes, config.train.seed)
-    return Trainer(config, dataset.x_train, labels, max(dataset.num_classes, 1), dataset.x_val)
+    classes = max(dataset.num_classes, 1)  # where nothing is labelled, a table of one column
+    labels = draw_labels(dataset.y_train, config.data.labels, classes, config.train.seed)
+    return Trainer(config, dataset.x_train, labels, classes, dataset.x_val)
 
 
 def fit(config: Config, dataset: Dataset | None = None, folder: str | Path | None = None) -> Iterator[Snapshot]:

@@ -1,7 +1,9 @@
 """Runs on disk: continued exactly, written whole or not at all, damage noticed and named."""
 
+import dataclasses
 import json
 import os
+import re
 import shutil
 import tempfile
 
@@ -139,6 +141,12 @@ def test_training_saving_and_resuming_never_touch_the_test_set(config, dataset, 
     assert same(open_run(tmp_path, sealed).state, last.state)
 
 
+def test_images_without_any_label_can_be_trained_on(dataset):
+    none = {f"y_{split}": np.full_like(getattr(dataset, f"y_{split}"), -1) for split in ("train", "val", "test")}
+    trainer = build_trainer(tiny_config(**{"data.labels": 0}), dataclasses.replace(dataset, **none, class_names=()))
+    assert (trainer.labels == -1).all() and trainer.init().tau_counts.tolist() == [[1.0]] * 5
+
+
 # --- written whole or not at all
 
 
@@ -257,7 +265,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(damage, config
     state, history, fault = load(folder, snapshots[0].trainer)
     assert same(state, snapshots[0].state) and history == snapshots[0].history
     assert fault == f"{path}: {words}"
-    with pytest.warns(UserWarning, match=f"{CHECKPOINT}: {words}"):
+    with pytest.warns(UserWarning, match=re.escape(f"{path}: {words}")):
         *_, last = fit(config, dataset, folder)
     assert same(last.state, snapshots[-1].state)
 
@@ -266,7 +274,7 @@ def test_any_flipped_bit_is_noticed(snapshots, folder):
     path, good = folder / CHECKPOINT, (folder / CHECKPOINT).read_bytes()
     for place in [*range(90), *np.random.default_rng(0).integers(0, len(good), 60)]:
         path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
-        with pytest.raises(ValueError, match="damaged|not a checkpoint|checkpoint format"):
+        with pytest.raises(ValueError, match=r"damaged|not a checkpoint|checkpoint format"):
             runs.read_checkpoint(path)
 
 

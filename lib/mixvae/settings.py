@@ -43,7 +43,7 @@ def check(path: str, value: Any, hint: Any, metadata: typing.Mapping) -> Any:
             f"{path}={value!r} must be a {TYPE_NAMES[hint]}, not {TYPE_NAMES.get(type(value), type(value).__name__)}"
         )
     low, high = metadata["low"], metadata["high"]
-    if low is not None and not low <= value <= (math.inf if high is None else high) or value == math.inf:
+    if (low is not None and not low <= value <= (math.inf if high is None else high)) or value == math.inf:
         ends = f"finite and at least {low:g}" if high is None else f"between {low:g} and {high:g}"
         raise ValueError(f"{path}={value!r} is out of range: it must be {ends}")
     return value

@@ -36,7 +36,7 @@ class Data(NamedTuple):
 
 @lru_cache
 def build_optimiser(clip: float, b2: float, weight_decay: float) -> optax.GradientTransformation:
-    """AdamW without its learning rate, which is a knob; one object for equal arguments, so that compiled code is shared."""
+    """AdamW without its learning rate, which is a knob; one object for equal arguments, so compiled code is shared."""
     return optax.chain(
         optax.clip_by_global_norm(clip), optax.scale_by_adam(b2=b2), optax.add_decayed_weights(weight_decay)
     )

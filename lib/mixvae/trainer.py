@@ -108,7 +108,10 @@ class Trainer:
         return knobs_at(self.config, state.curriculum, state.knobs, state.held, epochs)
 
     def set_curriculum(self, state: State, on: bool) -> State:
-        """Channels unlock by the curriculum, or all that the config allows are open. Raises ValueError where K is too small."""
+        """Channels unlock by the curriculum, or all that the config allows are open.
+
+        Raises ValueError where K is too small.
+        """
         stages = self.config.curriculum.k_active_schedule
         if on and stages[-1] > self.config.model.num_components:
             raise ValueError(

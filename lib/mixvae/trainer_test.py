@@ -8,35 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mixvae import Config, Knobs, Trainer
+from mixvae import Knobs, Trainer
 from mixvae.config import LIVE
-from mixvae.config_file import override
+from mixvae.example_runs import SHAPE, STAGES, same, tiny_config
 from mixvae.step import draw, run_steps
-
-SHAPE = (48, 12, 9, 1)
-TINY = {
-    "model.num_components": 5,
-    "model.encoder": "dense",
-    "model.decoder": "dense",
-    "model.hidden_dims": [6],
-    "train.batch_size": 7,
-    "train.epochs": 3,
-    "objective.w_inv": 10.0,
-    "objective.w_mi": 10.0,
-    "objective.beta_c": 0.5,
-}
-STAGES = {"curriculum.enabled": True, "curriculum.k_active_schedule": [2, 5], "curriculum.unlock_epochs": [0, 1]}
 
 
 def make(**settings) -> Trainer:
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, SHAPE, dtype=np.uint8), np.full(SHAPE[0], -1)
     y[:6] = np.arange(6) % 3
-    return Trainer(override(Config(), TINY | {"data.labels": 6} | settings), x, y, num_classes=3)
-
-
-def same(a, b) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    return Trainer(tiny_config(**settings), x, y, num_classes=3)
 
 
 CONVOLUTIONS = {"model.encoder": "conv", "model.decoder": "conv", "model.width": 2, "model.hidden": 6}
@@ -155,7 +137,7 @@ def test_a_held_beta_is_boosted_but_not_compounded():
 
 def test_labels_arrive_while_training_without_a_recompile():
     trainer = make(**{"objective.w_label": 5.0})
-    state, columns = trainer.advance(trainer.init(), 2)
+    state, _ = trainer.advance(trainer.init(), 2)
     compiled = run_steps._cache_size()
     trainer.set_labels(np.full(SHAPE[0], -1))
     state, none = trainer.advance(state, 1)
