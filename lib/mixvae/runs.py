@@ -1,12 +1,11 @@
 """A run on disk: its config, and a checkpoint of all that changes, written whole or not at all.
 
 A folder holds `config.yaml`, `run.msgpack` and, where there was an earlier epoch, `previous.msgpack`. A checkpoint is a
-line with the format's version and the SHA-256 of what follows, then msgpack of the state and the history.
+line with the format's version and the SHA-256 of what follows, then msgpack of the config, the state and the history.
 """
 
 import hashlib
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,14 +80,8 @@ def epoch_row(trainer: Trainer, state: State, columns: dict[str, np.ndarray]) ->
 
 def resume(trainer: Trainer, folder: str | Path) -> tuple[State, list[Row]]:
     """The last complete epoch in `folder`, or a fresh start where it holds none."""
-    folder = Path(folder)
-    if not (folder / CONFIG).exists():
+    if not any((Path(folder) / name).exists() for name in (CHECKPOINT, PREVIOUS)):
         return trainer.init(), []
-    found = load_config(folder / CONFIG)
-    if found != trainer.config:
-        raise ValueError(f"{folder} holds a run of another config; choose another folder, or load its {CONFIG}")
-    if not any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS)):
-        return trainer.init(), []  # it ended before its first epoch was saved
     return load_aloud(folder, trainer)
 
 
@@ -100,7 +93,7 @@ def save(folder: str | Path, config: Config, state: State, history: list[Row], l
     if light:
         tree["average"] = jax.tree.map(lambda a: a.astype(np.float16), tree["average"])
         tree = {name: tree[name] for name in ("average", "key", "step", "knobs", "held", "tau_counts", "curriculum")}
-    payload = serialization.msgpack_serialize({"state": tree, "history": history})
+    payload = serialization.msgpack_serialize({"config": dump_config(config), "state": tree, "history": history})
     header = f"{MAGIC} {VERSION} {hashlib.sha256(payload).hexdigest()}\n".encode()
     write_atomically(folder / CONFIG, dump_config(config).encode())
     if readable(folder / CHECKPOINT):
@@ -112,31 +105,36 @@ def save(folder: str | Path, config: Config, state: State, history: list[Row], l
 
 def write_atomically(path: Path, content: bytes):
     """Write a file by rename, so that a reader finds the old content or the new."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def load(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row], str]:
     """The state and the history of a run, and in words what was wrong with its newest checkpoint, if anything was.
 
-    Raises FileNotFoundError where there is no checkpoint, ValueError where none can be read.
+    Raises FileNotFoundError where there is no checkpoint, ValueError where none can be read, or where what was read is
+    of another config or of other images.
     """
     folder, faults = Path(folder), []
     for name in (CHECKPOINT, PREVIOUS):
         try:
             tree = read_checkpoint(folder / name)
-            return restore(trainer, tree["state"]), list(tree["history"]), "; ".join(faults)
         except FileNotFoundError:
             continue
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError as error:
             faults.append(f"{folder / name}: {error}")
+            continue
+        if tree["config"] != dump_config(trainer.config):
+            raise ValueError(f"{folder} holds a run of another config; choose another folder, or load its {CONFIG}")
+        return restore(trainer, tree["state"]), list(tree["history"]), "; ".join(faults)
     if faults:
         raise ValueError("; ".join(faults))
     raise FileNotFoundError(f"{folder} holds no {CHECKPOINT}")
@@ -177,4 +175,7 @@ def restore(trainer: Trainer, tree: dict[str, Any]) -> State:
     fresh = trainer.init()
     average = jax.tree.map(lambda a: a.astype(np.float32), tree["average"])
     complete = {**serialization.to_state_dict(fresh), "params": average, **tree, "average": average}
-    return serialization.from_state_dict(fresh, complete)
+    state = serialization.from_state_dict(fresh, complete)
+    if jax.tree.map(np.shape, state) != jax.tree.map(np.shape, fresh):
+        raise ValueError(f"the checkpoint is of images of another shape than {trainer.x_train.shape[1:]}")
+    return state

@@ -211,22 +211,16 @@ def test_at_every_moment_of_a_save_the_folder_holds_the_old_run_or_the_new_one(c
 
 @pytest.mark.parametrize("file", [0, 1], ids=["config", "checkpoint"])
 def test_a_full_disk_leaves_the_old_run(file, config, snapshots, folder, monkeypatch):
-    real, opened = tempfile.NamedTemporaryFile, []
+    real, synced = os.fsync, []
 
-    def full(*arguments, **options):
-        made = real(*arguments, **options)
-        write = made.write
-
-        def half(content):
-            write(content[: len(content) // 2])
+    def full(descriptor):
+        if len(synced) == file:
+            os.truncate(descriptor, os.fstat(descriptor).st_size // 2)
             raise OSError("No space left on device")
+        synced.append(descriptor)
+        return real(descriptor)
 
-        if len(opened) == file:
-            made.write = half
-        opened.append(made)
-        return made
-
-    monkeypatch.setattr(runs.tempfile, "NamedTemporaryFile", full)
+    monkeypatch.setattr(runs.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         save(folder, config, snapshots[2].state, snapshots[2].history)
     assert same(load(folder, snapshots[0].trainer)[0], snapshots[1].state)
