@@ -10,7 +10,6 @@ with app.setup(hide_code=True):
     import marimo as mo
 
     from mixvae import load_config, load_dataset
-    from mixvae.config_file import override
     from mixvae.runs import open_run
     from workbench import charts, controls
     from workbench.cache import use_compilation_cache
@@ -23,13 +22,14 @@ with app.setup(hide_code=True):
 
 
 @app.cell(hide_code=True)
-def _(buttons, config, curves, frame_rate, knobs, planes, refresh, release, start, structure):
+def _(buttons, channels, config, curves, fault, frame_rate, knobs, planes, refresh, release, start, structure):
     panel = mo.vstack(
         [
             mo.md("**Structure** · a change builds a new model"),
-            mo.vstack(structure.elements.values(), gap=0.2),
+            mo.vstack([*structure.elements.values(), channels], gap=0.2),
+            *([mo.callout(fault, kind="warn")] if fault else []),
             mo.md("**Live** · moves while training"),
-            controls.panel(knobs, config, start.data.labels),
+            controls.panel(knobs, config or start, start.data.labels),
             release,
             frame_rate,
             refresh,
@@ -44,7 +44,7 @@ def _(buttons, config, curves, frame_rate, knobs, planes, refresh, release, star
 @app.cell(hide_code=True)
 def _():
     start = load_config(SHOWCASE / "config.yaml")
-    dataset = load_dataset(start.data.name)
+    dataset = load_dataset(start.data.name, validation=start.data.validation)
     saved = open_run(SHOWCASE, dataset)
     return dataset, saved, start
 
@@ -54,29 +54,39 @@ def _(dataset, saved):
     view = ChannelView()
     live = LiveRun(view, dataset)
     live.show(saved)
-    _ = live.settled()
+    if not live.settled():
+        raise RuntimeError(f"the saved run did not come on screen: {view.status}")
     return live, view
 
 
 @app.cell(hide_code=True)
 def _(start):
     structure = controls.structural_panel(start)
+    channels = controls.channels_field(start)
     frame_rate = mo.ui.slider(1, 30, value=10, label="frames a second", show_value=True)
-    return frame_rate, structure
+    release = mo.ui.button(label="all knobs back on schedule")
+    return channels, frame_rate, release, structure
 
 
 @app.cell(hide_code=True)
-def _(start, structure):
-    config = override(start, structure.value)
-    knobs = controls.live_panel(config)
-    return config, knobs
+def _(channels, release, start):
+    _ = release.value  # a press makes the panel anew
+    knobs = controls.live_panel(start, channels.value)
+    return (knobs,)
+
+
+@app.cell(hide_code=True)
+def _(channels, start, structure):
+    config, fault = controls.configured(start, structure.value, channels.value)
+    return config, fault
 
 
 @app.cell(hide_code=True)
 def _(config, frame_rate, knobs, live):
     live.max_fps = frame_rate.value
-    live.configure(config)
-    live.follow(knobs.value)
+    if config:
+        live.configure(config)
+        live.follow(knobs.value)
     return
 
 
@@ -84,7 +94,8 @@ def _(config, frame_rate, knobs, live):
 def _(live, saved, view):
     if mo.app_meta().mode == "script":
         live.step(5)
-        live.settled()
+        if not live.settled() or live.error or live.state.step != 5:
+            raise RuntimeError(f"five steps were asked for: {view.status}")
         print(f"{view.status} after {live.state.step} steps; before that, a saved run of {len(saved.history)} epochs")
     return
 
@@ -97,8 +108,7 @@ def _(live):
         mo.ui.button(label="Step", on_click=lambda _: live.step()),
         mo.ui.button(label="Reset", on_click=lambda _: live.reset()),
     ]
-    release = mo.ui.button(label="all knobs back on schedule", on_click=lambda _: live.release())
-    return buttons, release
+    return (buttons,)
 
 
 @app.cell(hide_code=True)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from mixvae import Config, Dataset, load_config, load_dataset, predict
 from mixvae import metrics as m
 from mixvae.config_file import StrictLoader, override
-from mixvae.runs import Snapshot, fit, save
+from mixvae.runs import Snapshot, fit, open_run, save
 from workbench.cache import use_compilation_cache
 
 CONFIGS = Path(__file__).parent.parent / "data" / "configs"
@@ -72,15 +72,17 @@ def train(config: Config, out: str | None, light: bool):
     sizes = f"{len(dataset.x_train)} training images, {len(dataset.x_test)} test images"
     print(f"{dataset.name}: {sizes}; K = {config.model.num_components}")
     start, snapshot = time.perf_counter(), None
-    with tqdm(total=config.train.epochs, unit="epoch") as bar:
-        for snapshot in fit(config, dataset, out):
+    steps = len(dataset.x_train) // config.train.batch_size * config.train.epochs
+    with tqdm(total=steps, unit=" steps", mininterval=0.5) as bar:
+        for snapshot in fit(config, dataset, out, bar.update):
             row = snapshot.history[-1]
-            bar.update(row["epoch"] - bar.n)
-            bar.set_postfix({k: f"{row[k]:.3f}" for k in ("loss", "recon", "kl_z", "effective_channels")})
+            bar.update(row["step"] - bar.n)
+            bar.set_postfix({k: f"{row[k]:.3f}" for k in ("epoch", "loss", "recon", "kl_z", "effective_channels")})
     if snapshot is None:
         print(f"{out} is at its last epoch already; nothing was trained")
-        return
-    print(f"{config.train.epochs} epochs, {time.perf_counter() - start:.0f} s in this process")
+        snapshot = open_run(out, dataset)
+    else:
+        print(f"{config.train.epochs} epochs, {time.perf_counter() - start:.0f} s in this process")
     if out and light:
         save(out, config, snapshot.state, snapshot.history, light=True)
     for name, value in scores(snapshot, dataset).items():

@@ -12,16 +12,19 @@ TERMS = {
     "kl_c": "KL of the channels",
     "inv": "invariance",
     "h": "doubt of an image, h",
-    "gradient": "gradient norm",
+    "H": "spread of the batch, H",
+    "label": "label",
+    "usage_prior": "usage prior",
 }
 LINE = "#4477aa"
 PAGE = {"background": "transparent", "usermeta": {"embedOptions": {"actions": False}}}
 
 
 def terms_frame(curves: list[Row]) -> pl.DataFrame:
-    """Long form: epoch, term, value."""
+    """Long form: epoch, term, value; a term that is 0 throughout is left out."""
     schema = {"epoch": pl.Float64, "term": pl.String, "value": pl.Float64}
-    rows = [(row["epoch"], title, float(row[name])) for row in curves for name, title in TERMS.items()]
+    used = {name: words for name, words in TERMS.items() if any(row[name] for row in curves)}
+    rows = [(row["epoch"], words, float(row[name])) for row in curves for name, words in used.items()]
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

@@ -1,15 +1,16 @@
 """The knobs of Config as panels: what to show, what each does now, and why one does nothing where it does nothing."""
 
+import html
 import math
 from collections.abc import Mapping
 from dataclasses import Field
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args
 
 import marimo as mo
 
 from mixvae import Config
 from mixvae.config import LIVE
-from mixvae.config_file import FIELDS
+from mixvae.config_file import FIELDS, override
 from mixvae.schedules import constant
 
 STRUCTURAL = (
@@ -19,40 +20,55 @@ STRUCTURAL = (
     "model.latent_layout",
     "model.encoder",
     "model.decoder",
-    "model.num_components",
 )
 LOG_STEPS_PER_DECADE = 10
 SHOWN_CHANNELS = 100
+CHANNELS = "model.num_components"
 
 
 def structural_panel(config: Config) -> mo.ui.dictionary:
-    """A choice for each structural setting, by its path; a change of one builds a new model."""
+    """A dropdown for each structural setting but K, by its path; a change of one builds a new model."""
     return mo.ui.dictionary({path: choice(config, path) for path in STRUCTURAL})
 
 
-def choice(config: Config, path: str) -> Any:
-    """A dropdown for names, a number field for numbers."""
+def choice(config: Config, path: str) -> mo.ui.dropdown:
+    """The names that a setting may have."""
     field, hint = FIELDS[path]
     section, name = path.split(".")
-    value, label = getattr(getattr(config, section), name), named(field)
-    if get_origin(hint) is Literal:
-        return mo.ui.dropdown(get_args(hint), value=value, label=label, allow_select_none=False)
-    return mo.ui.number(field.metadata["low"], SHOWN_CHANNELS, step=1, value=value, label=label)
+    value = getattr(getattr(config, section), name)
+    return mo.ui.dropdown(get_args(hint), value=value, label=named(field), allow_select_none=False)
 
 
-def live_panel(config: Config) -> mo.ui.dictionary:
-    """A slider for each live knob, by its name, and a switch for the curriculum."""
-    sliders = {name: slider(config, name) for name in LIVE}
-    return mo.ui.dictionary({"curriculum": mo.ui.switch(config.curriculum.enabled, label="curriculum"), **sliders})
+def channels_field(config: Config) -> mo.ui.number:
+    """K, in a field of its own: the live knobs follow it, and no other structural setting."""
+    field = FIELDS[CHANNELS][0]
+    return mo.ui.number(1, SHOWN_CHANNELS, step=1, value=config.model.num_components, label=named(field))
 
 
-def slider(config: Config, name: str) -> mo.ui.slider:
+def configured(start: Config, structure: Mapping[str, Any], channels: int | None) -> tuple[Config | None, str]:
+    """The config that the panels ask for; None where two choices contradict each other, and in words why."""
+    try:
+        return override(start, {**structure, CHANNELS: channels}), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def live_panel(start: Config, channels: int | None) -> mo.ui.dictionary:
+    """A slider for each live knob, by its name, and a switch for the curriculum, for K = `channels`."""
+    channels = channels or start.model.num_components
+    too_few = start.curriculum.k_active_schedule[-1] > channels
+    switch = mo.ui.switch(start.curriculum.enabled and not too_few, label="curriculum", disabled=too_few)
+    return mo.ui.dictionary({"curriculum": switch, **{name: slider(start, name, channels) for name in LIVE}})
+
+
+def slider(config: Config, name: str, channels: int) -> mo.ui.slider:
     """One live knob; K_active ends at K, a rate moves by factors."""
     field, value = LIVE[name][1], constant(config, name)
     low, high = field.metadata["low"], field.metadata["high"]
-    shown = {"value": value, "label": named(field), "show_value": True}
     if name == "k_active":
-        high = config.model.num_components
+        high = channels
+        value = min(config.routing.k_active or channels, channels)
+    shown = {"value": value, "label": named(field), "show_value": True}
     if low == high:
         return mo.ui.slider(low, high + 1, disabled=True, **shown)
     if field.metadata["log"]:
@@ -80,8 +96,13 @@ def panel(knobs: mo.ui.dictionary, config: Config, labels: int) -> mo.Html:
     for name, element in knobs.elements.items():
         rows.append(element)
         if name in why:
-            rows.append(mo.md(f'<div style="font-size: 0.72rem; opacity: 0.75; margin: -0.4rem 0 0">{why[name]}</div>'))
+            rows.append(note(why[name]))
     return mo.vstack(rows, gap=0.2)
+
+
+def note(words: str) -> mo.Html:
+    """Small print under a knob."""
+    return mo.Html(f'<div style="font-size: 0.72rem; opacity: 0.75; margin: -0.2rem 0 0">{html.escape(words)}</div>')
 
 
 def idle(config: Config, knobs: Mapping[str, Any], labels: int) -> dict[str, str]:
@@ -101,6 +122,9 @@ def idle(config: Config, knobs: Mapping[str, Any], labels: int) -> dict[str, str
     if config.curriculum.k_active_schedule[-1] > config.model.num_components:
         stages = list(config.curriculum.k_active_schedule)
         why["curriculum"] = f"its schedule {stages} needs more channels than {config.model.num_components}"
+    elif config.curriculum.unlock_epochs and config.curriculum.unlock_epochs[-1] >= config.train.epochs:
+        last, end = config.curriculum.unlock_epochs[-1], config.train.epochs
+        why["curriculum"] = f"its last channels unlock at epoch {last}, and training ends at {end}"
     if not knobs["curriculum"]:
         why["kl_boost_on_unlock"] = "the curriculum is off"
     return why

@@ -7,7 +7,7 @@ import pytest
 from mixvae import Config, Knobs
 from mixvae.config import LIVE
 from mixvae.config_file import FIELDS, override
-from mixvae.example_runs import STAGES, tiny_config
+from mixvae.example_runs import STAGES, UNLABELLED, tiny_config
 from mixvae.schedules import constant
 from workbench.controls import STRUCTURAL, idle, live_panel, log_steps, panel, slider, structural_panel
 
@@ -106,7 +106,7 @@ def test_a_knob_that_cannot_change_training_says_why_and_no_other_does(case):
 
 
 def test_the_panel_shows_every_knob_and_the_reason_beside_it():
-    config = tiny_config(**{"data.labels": 0}, **STAGES)
+    config = tiny_config(**UNLABELLED, **STAGES)
     text = panel(live_panel(config), config, labels=0).text
     for name in ("tau", "K_active", "router_recon", "beta_z", "beta_c", "rate", "curriculum", "unlock boost"):
         assert name in text

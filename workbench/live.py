@@ -7,6 +7,7 @@ leave a note for the worker; nothing but the worker writes to the view.
 import queue
 import threading
 import time
+import traceback
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -40,8 +41,9 @@ class LiveRun:
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake, self._quit = threading.Event(), threading.Event()
         self._steps_asked, self._training, self._saved = 0, False, False
-        self._knobs: dict[str, float] = {}
-        self._step_seconds, self._speed = STEP_SECONDS_AT_START, 0.0
+        self._panel: dict[str, float] = {}
+        self.error: Exception | None = None
+        self._step_seconds, self._speed, self._warm = STEP_SECONDS_AT_START, 0.0, False
         view.set_points(self.points.labels, dataset.class_names)
         threading.Thread(target=self._run, args=(weakref.ref(self),), daemon=True, name="LiveRun").start()
 
@@ -76,15 +78,11 @@ class LiveRun:
         self._command(lambda: self._step(steps))
 
     def follow(self, knobs: Mapping[str, float]):
-        """Take the knobs that moved since the last call, or since the model was built, off their schedules; set them.
+        """Set the knobs as a panel shows them: one that differs from the config is held, all others are on schedule.
 
         `curriculum` is a switch among them. Training never compiles anew for any of it.
         """
         self._command(lambda: self._follow(dict(knobs)))
-
-    def release(self):
-        """Put every knob back on its schedule."""
-        self._command(lambda: self._change(self.trainer.release(self.state, *Knobs._fields)))
 
     def close(self):
         """End the worker."""
@@ -137,8 +135,9 @@ class LiveRun:
             elif not waiting:
                 return False
         except Exception as error:
-            self._training, self._steps_asked = False, 0
-            self._say(f"stopped: {error}")
+            self._training, self._steps_asked, self.error = False, 0, error
+            traceback.print_exception(error)
+            self._say(f"stopped: {type(error).__name__}: {error}")
         return True
 
     @property
@@ -151,27 +150,26 @@ class LiveRun:
         trainer = build_trainer(config, self.dataset)
         state, kept = transfer(*old, trainer) if keep and self.trainer else (trainer.init(), "starts anew")
         self.trainer, self.state, self._saved = trainer, state, False
+        self._step_seconds, self._speed, self._warm = STEP_SECONDS_AT_START, 0.0, False
         if state.step == 0:
             self.curves = []
         self.status = f"ready: {kept}"
+        self._follow(self._panel)
         self._publish(whole=True)
 
     def _configure(self, config: Config):
         if config != self._config:
             self._build(config, keep=not self._saved)
-            self._knobs = {}
 
     def _restart(self):
         """The first step again, with the knobs where they stand on the panel."""
         self._build(self._config, keep=False)
-        knobs, self._knobs = self._knobs, {}
-        self._follow(knobs)
 
     def _go(self):
         if self._saved or self.epoch >= self._config.train.epochs:
             self._restart()
         self._training = True
-        self._say("training" if self._speed else "compiling")
+        self._say("training" if self._warm else "compiling")
 
     def _stop(self):
         self._training, self._steps_asked = False, 0
@@ -182,34 +180,41 @@ class LiveRun:
         if self._saved:
             self._restart()
         self._steps_asked += steps
+        if not self._warm:
+            self._say("compiling")
 
     def _follow(self, knobs: dict[str, float]):
-        before = {name: constant(self._config, name) for name in Knobs._fields} | self._knobs
-        self._knobs = self._knobs | knobs
-        on = knobs.pop("curriculum", None)
-        state = self.trainer.hold(self.state, **{k: v for k, v in knobs.items() if v != before[k]})
-        if on is not None and on != bool(state.curriculum.on):
+        self._panel = self._panel | knobs
+        on = self._panel.get("curriculum", self._config.curriculum.enabled)
+        moved = {name: self._panel[name] for name in Knobs._fields if self._moved(name)}
+        state = self.trainer.release(self.state, *(set(Knobs._fields) - set(moved)))
+        state = self.trainer.hold(state, **moved)
+        if on != bool(state.curriculum.on):
             state = self.trainer.set_curriculum(state, on)
-        if state is not self.state:
-            self._change(state)
+        if (state.knobs, state.held, state.curriculum) != (self.state.knobs, self.state.held, self.state.curriculum):
+            self.state = state
+            if not self._training:
+                self._publish(whole=True)
 
-    def _change(self, state: State):
-        self.state = state
-        if not self._training:
-            self._publish(whole=True)
+    def _moved(self, name: str) -> bool:
+        """Whether the panel shows a knob elsewhere than the config has it; K_active only within K."""
+        start = constant(self._config, name)
+        shown = self._panel.get(name, start)
+        return shown != start and not (name == "k_active" and shown > self._config.model.num_components)
 
     def _chunk(self):
         start = time.perf_counter()
         steps = self._steps_asked or max(1, round(1.0 / (self.max_fps * self._step_seconds)))
-        first = self._speed == 0
-        before = int(self.state.step)
+        before, trained = int(self.state.step), self._warm
         self.state, columns = self.trainer.advance(self.state, steps)
         taken = int(self.state.step) - before
         self._steps_asked = max(0, self._steps_asked - taken)
-        if not first:
-            self._step_seconds = 0.8 * self._step_seconds + 0.2 * (time.perf_counter() - start) / taken
+        if trained:  # else the time went into compiling
+            seconds = (time.perf_counter() - start) / taken
+            self._step_seconds = 0.8 * self._step_seconds + 0.2 * seconds if self._speed else seconds
+            self._speed = self.trainer.config.train.batch_size / self._step_seconds
+        self._warm = True
         self._record(columns)
-        self._speed = self.trainer.config.train.batch_size / self._step_seconds
         done = self.epoch >= self.trainer.config.train.epochs
         if self._training and done:
             self._training = False
@@ -223,7 +228,7 @@ class LiveRun:
         last = self.curves[-1] if self.curves else None
         if last and int(last["epoch"] * CURVE_POINTS_PER_EPOCH) == slot and "steps" in last:
             share = steps / (steps + last["steps"])
-            row |= {name: (1 - share) * np.asarray(last[name]) + share * row[name] for name in columns}
+            row |= {name: (1 - share) * np.asarray(last[name]) + share * row[name] for name in columns if name in last}
             self.curves[-1] = row | {"steps": steps + last["steps"]}
         else:
             self.curves.append(row)

@@ -19,13 +19,18 @@ SLICES = 10  # frames in which every image is encoded anew while training; all a
 
 
 class Points:
-    """Fixed held-out images, where every channel puts them, and how strongly each claims them."""
+    """Fixed images that are not trained on, where every channel puts them, and how strongly each claims them.
+
+    They are validation images, or test images where none are held out for validation.
+    """
 
     def __init__(self, dataset: Dataset, count: int):
-        self.slice = max(1, min(count, len(dataset.x_test)) // SLICES)
-        chosen = np.random.default_rng(0).permutation(len(dataset.x_test))[: self.slice * SLICES]
-        self.x = dataset.x_test[chosen].astype(np.float32) / 255.0
-        self.labels = np.asarray(dataset.y_test)[chosen]
+        self.split = "validation" if len(dataset.x_val) else "test"
+        x, y = (dataset.x_val, dataset.y_val) if len(dataset.x_val) else (dataset.x_test, dataset.y_test)
+        self.slice = max(1, min(count, len(x)) // SLICES)
+        chosen = np.random.default_rng(0).permutation(len(x))[: self.slice * SLICES]
+        self.x = x[chosen].astype(np.float32) / 255.0
+        self.labels = np.asarray(y)[chosen]
         self.class_names = dataset.class_names
         self.next = 0
         self.z = self.logits = self.noise = None
@@ -59,7 +64,7 @@ class Points:
             epochs=trainer.config.train.epochs,
             tau=float(knobs.tau),
             k_active=int(knobs.k_active),
-            z=self.z[..., :2],
+            z=plane(self.z),
             opacity=softmax((locked + self.noise) / knobs.tau, axis=1).T,
             channel=channel,
             mean=np.asarray(mean),
@@ -74,27 +79,27 @@ class Points:
 
     def matrix(self, trainer: Trainer, state: State) -> tuple[Float[np.ndarray, "k y"], str]:
         """Channel x label weights, and what they are: the tau counts, or without labels the held-out points."""
-        if (trainer.labels >= 0).any():
+        if labelled(trainer):
             return np.asarray(state.tau_counts) - trainer.config.objective.alpha0, "Tau counts, channel by label"
         known = self.labels >= 0
         q = softmax(np.asarray(lock(self.logits, state.knobs.k_active)), axis=1)
         held_out = tau.count(q[known], self.labels[known], trainer.num_classes, alpha0=1e-9)
-        return np.asarray(held_out), "Held-out images by label (scoring)"
+        return np.asarray(held_out), f"{self.split.capitalize()} images by label (scoring)"
 
     def titles(self, trainer: Trainer, state: State, channel: np.ndarray) -> tuple[str, ...]:
-        """The label that the tau table gives each channel; without labels, what most of its points are."""
+        """The label that the tau table gives each channel; without a tau-classifier, what most of its points are."""
+        if not labelled(trainer):
+            return tuple(self.majority(channel == k) for k in range(len(state.tau_counts)))
         named = tau.unlabelled_channels(state.tau_counts, trainer.config.objective.alpha0)
         table = np.asarray(state.tau_counts).argmax(1)
-        names = []
-        for k, nameless in enumerate(np.asarray(named)):
-            mine = self.labels[(channel == k) & (self.labels >= 0)]
-            if not nameless:
-                names.append(f'"{self.class_names[table[k]]}"')
-            elif len(mine):
-                names.append(f"mostly {self.class_names[np.bincount(mine).argmax()]}")
-            else:
-                names.append("")
-        return tuple(names)
+        return tuple(
+            "no label" if nameless else f'"{self.class_names[y]}"' for y, nameless in zip(table, named, strict=True)
+        )
+
+    def majority(self, chosen: np.ndarray) -> str:
+        """What most of the chosen points are, by the labels that only score."""
+        mine = self.labels[chosen & (self.labels >= 0)]
+        return f"mostly {self.class_names[np.bincount(mine).argmax()]}" if len(mine) else ""
 
     def sentence(self, state: State, q: np.ndarray, channel: np.ndarray, usage: np.ndarray) -> str:
         """What is on screen, in words."""
@@ -108,11 +113,23 @@ class Points:
         known = self.labels >= 0
         if known.sum() >= 100:
             accuracy = clustering_accuracy(channel[known], self.labels[known])
-            words.append(f"clustering accuracy {accuracy:.3f} on {known.sum()} held-out images (labels only score)")
+            words.append(f"clustering accuracy {accuracy:.3f} on {known.sum()} {self.split} images (labels only score)")
+        if self.z.shape[2] > 2:
+            words.append(f"planes show 2 of {self.z.shape[2]} latent dimensions")
         held = [f"{name} = {getattr(state.knobs, name):.3g}" for name, hold in state.held._asdict().items() if hold]
         if held:
             words.append(f"off schedule: {', '.join(held)}")
         return "; ".join(words)
+
+
+def labelled(trainer: Trainer) -> bool:
+    """Whether a tau-classifier names the channels."""
+    return trainer.config.objective.use_tau_classifier and bool((trainer.labels >= 0).any())
+
+
+def plane(z: Float[np.ndarray, "k n d"]) -> Float[np.ndarray, "k n 2"]:
+    """The first two latent dimensions; a single one lies on the horizontal axis."""
+    return z[..., :2] if z.shape[-1] > 1 else np.concatenate([z, np.zeros_like(z)], -1)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -137,7 +154,8 @@ def transfer(old: Trainer, state: State, new: Trainer) -> tuple[State, str]:
         return kept, "all weights were kept"
     fits = [part for part in fresh.params if same_shapes(state.params[part], fresh.params[part])]
     params, average = ({**fresh.params, **{p: a[p] for p in fits}} for a in (state.params, state.average))
-    return fresh._replace(params=params, average=average), f"kept {', '.join(fits) or 'nothing'}; the rest starts anew"
+    kept = new.recount(fresh._replace(params=params, average=average))
+    return kept, f"kept {', '.join(fits) or 'nothing'}; the rest starts anew"
 
 
 def same_shapes(a: Any, b: Any) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import softmax
 
 from mixvae import predict
-from mixvae.example_runs import CLASSES, STAGES, same, tiny_config, tiny_dataset
+from mixvae.example_runs import CLASSES, STAGES, UNLABELLED, same, tiny_config, tiny_dataset
 from mixvae.runs import build_trainer, fit
 from workbench.channel_view import check
 from workbench.snapshot import SLICES, Points, transfer
@@ -118,7 +118,7 @@ def test_the_matrix_is_the_tau_counts_without_their_smoothing(trained, points):
 
 
 def test_without_labels_the_matrix_counts_held_out_points(trained, points):
-    trainer = build_trainer(tiny_config(**{"data.labels": 0}), DATASET)
+    trainer = build_trainer(tiny_config(**UNLABELLED), DATASET)
     weights, name = points.matrix(trainer, trained[1])
     assert "held-out" in name.lower() and "scoring" in name
     q = predict(trainer.model, trained[1], points.x).responsibilities
@@ -131,7 +131,7 @@ def test_a_data_set_without_labels_can_be_shown(trained):
     none = {f"y_{split}": np.full(n, -1, np.int32) for split, n in {"train": 48, "val": 10, "test": 120}.items()}
     nameless = dataclasses.replace(DATASET, **none, class_names=())
     trainer, state = trained
-    trainer = build_trainer(tiny_config(**{"data.labels": 0}), nameless)
+    trainer = build_trainer(tiny_config(**UNLABELLED), nameless)
     state = trainer.recount(state)
     points = Points(nameless, 100)
     points.encode(trainer, state, whole=True)

@@ -33,6 +33,7 @@ class ModelConfig(Section):
     conditioning: Literal["film", "concat", "none"] = setting("film", label="conditioning")
     output: Literal["standard", "heteroscedastic"] = setting("standard", label="output head")
     likelihood: Literal["bernoulli", "gaussian"] = setting("bernoulli", label="likelihood of the standard head")
+    sigma: float = setting(1.0, 1e-3, 10.0, label="sigma of the gaussian likelihood, pixel units")
     sigma_min: float = setting(0.05, 1e-3, 10.0, label="lowest sigma, pixel units")
     sigma_max: float = setting(0.5, 1e-3, 10.0, label="highest sigma, pixel units")
     sigma_per: Literal["pixel", "image"] = setting("pixel", label="one sigma per")
@@ -90,7 +91,7 @@ class ObjectiveConfig(Section):
     w_mi: float = setting(0.0, 0.0, 5000.0, label="w_mi, weight of the channels' information", step=10.0, live=True)
     w_label: float = setting(0.0, 0.0, 5000.0, label="w_label, weight of the labels", step=10.0, live=True)
     label_target: Literal["tau", "channel"] = setting("tau", label="labels act through")
-    use_tau_classifier: bool = setting(False, label="tau-classifier")
+    use_tau_classifier: bool = setting(False, label="tau-classifier, names channels by counts of labels")
     alpha0: float = setting(1.0, 1e-6, 1e3, label="smoothing of the tau counts")
 
 
@@ -110,7 +111,7 @@ class TrainConfig(Section):
     """AdamW with a linear warm-up, then a cosine to `final_rate` of the peak; an average of the weights beside it."""
 
     path = "train"
-    epochs: int = setting(30, 1, 100_000, label="epochs")
+    epochs: int = setting(50, 1, 100_000, label="epochs")
     batch_size: int = setting(125, 1, 65_536, label="batch size, images")
     learning_rate: float = setting(3e-3, 1e-5, 1e-1, label="rate, peak of the learning rate", live=True, log=True)
     warmup_epochs: float = setting(0.5, 0.0, label="epochs of warm-up")
@@ -175,11 +176,22 @@ class Config:
             raise ValueError(f"curriculum.k_active_schedule={list(stages)} ends above model.num_components={k}")
         if self.curriculum.enabled and self.routing.k_active is not None:
             raise ValueError("curriculum.enabled sets the unlocked channels; leave routing.k_active out")
+        unlocks = self.curriculum.unlock_epochs
+        if self.curriculum.enabled and unlocks and unlocks[-1] >= self.train.epochs:
+            raise ValueError(
+                f"curriculum.unlock_epochs={list(unlocks)} needs train.epochs above {unlocks[-1]}, found "
+                f"{self.train.epochs}: the last channels would stay locked"
+            )
         for key in ("use_tau_classifier", "w_label"):
             if getattr(self.objective, key) and not self.data.labels:
                 raise ValueError(
                     f"objective.{key}={getattr(self.objective, key)} needs labels; set data.labels above 0"
                 )
+        if self.objective.w_label and self.objective.label_target == "tau" and not self.objective.use_tau_classifier:
+            raise ValueError(
+                f"objective.w_label={self.objective.w_label} acts through the tau table; set "
+                "objective.use_tau_classifier=True, or objective.label_target='channel'"
+            )
 
 
 SECTIONS = {f.name: f.type for f in fields(Config)}

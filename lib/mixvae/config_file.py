@@ -151,6 +151,10 @@ def translated(flags: Mapping[str, Any]) -> dict[str, Any]:
         out["model.output"] = "heteroscedastic" if flags["use_heteroscedastic_decoder"] else "standard"
     if soft is not None or straight is not None:
         out["routing.estimator"] = "exact" if soft is False else "gumbel" if straight is False else "straight_through"
+    if flags.get("reconstruction_loss") == "bce" and flags.get("use_heteroscedastic_decoder"):
+        raise ValueError(
+            "reconstruction_loss='bce' has no sigma, and use_heteroscedastic_decoder=True gives one; leave one out"
+        )
     if "reconstruction_loss" in flags:
         out["model.likelihood"] = LIKELIHOODS[flags["reconstruction_loss"]]
     if flags.get("prior_type") == "standard":

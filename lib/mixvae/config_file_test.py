@@ -53,10 +53,13 @@ def mend(tree):
         plan["unlock_epochs"] = [7 * i for i in range(len(plan["k_active_schedule"]))]
     if plan.get("enabled"):
         routing["k_active"] = None
+        tree["train"] = tree.get("train", {}) | {"epochs": 100}
     elif routing.get("k_active"):
         routing["k_active"] = min(k, routing["k_active"])
     if not data.get("labels"):
         objective |= {"use_tau_classifier": False, "w_label": 0.0}
+    elif objective.get("w_label"):
+        objective["use_tau_classifier"] = True
     return tree
 
 

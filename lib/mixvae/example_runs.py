@@ -9,6 +9,7 @@ from mixvae.data import Dataset
 
 SHAPE = (48, 12, 9, 1)
 TINY = {
+    "data.validation": 120,
     "model.num_components": 5,
     "model.encoder": "dense",
     "model.decoder": "dense",
@@ -19,13 +20,15 @@ TINY = {
     "objective.w_mi": 10.0,
     "objective.beta_c": 0.5,
 }
+UNLABELLED = {"data.labels": 0, "objective.use_tau_classifier": False}
+LABELS = {"data.labels": 6, "objective.use_tau_classifier": True}
 STAGES = {"curriculum.enabled": True, "curriculum.k_active_schedule": [2, 5], "curriculum.unlock_epochs": [0, 1]}
 CLASSES = ("round", "square", "other")
 
 
 def tiny_config(**settings) -> Config:
     """TINY with six labels, and with `settings` by their path."""
-    return override(Config(), TINY | {"data.labels": 6} | settings)
+    return override(Config(), TINY | LABELS | settings)
 
 
 def tiny_images(count: int, seed: int) -> np.ndarray:
@@ -37,8 +40,8 @@ def tiny_images(count: int, seed: int) -> np.ndarray:
 
 
 def tiny_dataset() -> Dataset:
-    """48 training, 10 validation and 120 test images of 12 x 9 pixels in three classes."""
-    sizes = {"train": SHAPE[0], "val": 10, "test": 120}
+    """48 training, 120 validation and 130 test images of 12 x 9 pixels in three classes."""
+    sizes = {"train": SHAPE[0], "val": 120, "test": 130}
     images = {f"x_{split}": tiny_images(n, seed) for seed, (split, n) in enumerate(sizes.items())}
     labels = {f"y_{split}": (np.arange(n) % 3).astype(np.int32) for split, n in sizes.items()}
     return Dataset("tiny", **images, **labels, class_names=CLASSES)

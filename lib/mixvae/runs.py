@@ -7,7 +7,7 @@ line with the format's version and the SHA-256 of what follows, then msgpack of 
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,14 +15,15 @@ import jax
 import numpy as np
 from flax import serialization
 
-from mixvae.config import Config
-from mixvae.config_file import dump_config, load_config
+from mixvae.config import Config, Knobs
+from mixvae.config_file import dump_config, load_config, parse_config
 from mixvae.data import Dataset, draw_labels, load_dataset
 from mixvae.metrics import effective_channels
 from mixvae.trainer import State, Trainer
 
 MAGIC = "mixvae-run"
 VERSION = 1
+PARTS = 20
 CHECKPOINT, PREVIOUS, CONFIG = "run.msgpack", "previous.msgpack", "config.yaml"
 
 Row = dict[str, Any]
@@ -37,27 +38,54 @@ class Snapshot(NamedTuple):
 
 
 def build_trainer(config: Config, dataset: Dataset) -> Trainer:
-    """A Trainer on the dataset's training images, with as many labels as the config asks for."""
+    """A Trainer on the dataset's training images, with as many labels as the config asks for.
+
+    Raises ValueError where the dataset was split otherwise than the config says.
+    """
+    if len(dataset.x_val) != config.data.validation:
+        raise ValueError(
+            f"data.validation={config.data.validation}, and the dataset holds out {len(dataset.x_val)} images; "
+            "load it with load_dataset(config.data.name, validation=config.data.validation)"
+        )
     classes = max(dataset.num_classes, 1)  # where nothing is labelled, a table of one column
     labels = draw_labels(dataset.y_train, config.data.labels, classes, config.train.seed)
     return Trainer(config, dataset.x_train, labels, classes, dataset.x_val)
 
 
-def fit(config: Config, dataset: Dataset | None = None, folder: str | Path | None = None) -> Iterator[Snapshot]:
+def fit(
+    config: Config,
+    dataset: Dataset | None = None,
+    folder: str | Path | None = None,
+    progress: Callable[[int], Any] | None = None,
+) -> Iterator[Snapshot]:
     """Train to the config's last epoch, one Snapshot an epoch; with a folder, save each and go on from the last one.
 
-    `dataset` defaults to the one that the config names. Raises ValueError where the folder holds a run of another
-    config.
+    `dataset` defaults to the one that the config names; `progress` hears of the steps done, PARTS times an epoch.
+    Raises ValueError where the folder holds a run of another config.
     """
     dataset = dataset or load_dataset(config.data.name, validation=config.data.validation)
     trainer = build_trainer(config, dataset)
     state, history = resume(trainer, folder) if folder else (trainer.init(), [])
     while len(history) < config.train.epochs:
-        state, columns = trainer.advance(state)
+        state, columns = train_epoch(trainer, state, progress)
         history = [*history, epoch_row(trainer, state, columns)]
         if folder:
             save(folder, config, state, history)
         yield Snapshot(trainer, state, history)
+
+
+def train_epoch(
+    trainer: Trainer, state: State, progress: Callable[[int], Any] | None
+) -> tuple[State, dict[str, np.ndarray]]:
+    """`Trainer.advance` to the end of the epoch, in parts where somebody listens."""
+    if progress is None:
+        return trainer.advance(state)
+    parts, goal = [], int(state.step) + trainer.steps_per_epoch
+    while state.step < goal:
+        state, columns = trainer.advance(state, max(1, trainer.steps_per_epoch // PARTS))
+        parts.append(columns)
+        progress(len(columns["loss"]))
+    return state, {name: np.concatenate([part[name] for part in parts if name in part]) for name in columns}
 
 
 def open_run(folder: str | Path, dataset: Dataset) -> Snapshot:
@@ -67,15 +95,12 @@ def open_run(folder: str | Path, dataset: Dataset) -> Snapshot:
 
 
 def epoch_row(trainer: Trainer, state: State, columns: dict[str, np.ndarray]) -> Row:
-    """Means of the terms over an epoch's columns, its last usage and knobs; with validation images, their loss."""
+    """Means of the terms and of the usage over an epoch's columns, and the knobs of its last step."""
     row = {"epoch": int(state.step) // trainer.steps_per_epoch, "step": int(state.step)}
     row |= {name: float(column.mean()) for name, column in columns.items() if column.ndim == 1}
     usage = columns["usage"].mean(0, dtype=np.float64)
     row |= {"usage": usage.tolist(), "effective_channels": effective_channels(usage / usage.sum())}
-    row |= {name: float(value) for name, value in state.knobs._asdict().items()}
-    if len(trainer.x_val):
-        row["validation_loss"] = trainer.evidence_loss(state, trainer.x_val)
-    return row
+    return row | {name: float(columns[name][-1]) for name in Knobs._fields}
 
 
 def resume(trainer: Trainer, folder: str | Path) -> tuple[State, list[Row]]:
@@ -132,7 +157,7 @@ def load(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row], str]:
         except ValueError as error:
             faults.append(f"{folder / name}: {error}")
             continue
-        if tree["config"] != dump_config(trainer.config):
+        if parse_config(tree["config"]) != trainer.config:
             raise ValueError(f"{folder} holds a run of another config; choose another folder, or load its {CONFIG}")
         return restore(trainer, tree["state"]), list(tree["history"]), "; ".join(faults)
     if faults:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mixvae import runs
-from mixvae.example_runs import STAGES, same, tiny_config, tiny_dataset
+from mixvae.example_runs import STAGES, UNLABELLED, same, tiny_config, tiny_dataset
 from mixvae.runs import CHECKPOINT, CONFIG, PREVIOUS, build_trainer, fit, load, open_run, save
 
 PLATEAU = {
@@ -106,7 +106,7 @@ def test_history_is_plain_numbers_and_lists(snapshots):
     for row in history:
         assert {type(value) for value in row.values()} == {int, float, list}
         assert all(type(share) is float for share in row["usage"]) and sum(row["usage"]) == pytest.approx(1, rel=1e-5)
-    assert [row["k_active"] for row in history] == [5.0, 5.0, 5.0]
+    assert [row["k_active"] for row in history] == [2.0, 5.0, 5.0]
     assert history[0]["usage"][2:] == [0.0] * 3 and min(history[1]["usage"]) > 0
 
 
@@ -143,7 +143,7 @@ def test_training_saving_and_resuming_never_touch_the_test_set(config, dataset, 
 
 def test_images_without_any_label_can_be_trained_on(dataset):
     none = {f"y_{split}": np.full_like(getattr(dataset, f"y_{split}"), -1) for split in ("train", "val", "test")}
-    trainer = build_trainer(tiny_config(**{"data.labels": 0}), dataclasses.replace(dataset, **none, class_names=()))
+    trainer = build_trainer(tiny_config(**UNLABELLED), dataclasses.replace(dataset, **none, class_names=()))
     assert (trainer.labels == -1).all() and trainer.init().tau_counts.tolist() == [[1.0]] * 5
 
 

@@ -9,14 +9,15 @@ import numpy as np
 from jaxtyping import Array, Int, UInt8
 
 from mixvae import curriculum, tau_classifier
-from mixvae.config import Config, Knobs
+from mixvae.config import LIVE, Config, Knobs
 from mixvae.inference import channel_losses, responsibilities
 from mixvae.model import MixVAE, build_model
 from mixvae.objective import build_objective
 from mixvae.schedules import Curriculum, curriculum_start, knobs_at, next_stage
+from mixvae.settings import check
 from mixvae.step import Data, Moving, build_optimiser, run_steps, shuffled
 
-JUDGED = 2000  # training images by which the parents of newcomers are chosen
+JUDGED = 2000  # training images, about, by which the parents of newcomers are chosen
 
 
 class State(NamedTuple):
@@ -27,7 +28,7 @@ class State(NamedTuple):
     optimiser: Any
     key: Array  # uint32 [2]: every random number follows from it and the step
     step: Array  # int32
-    knobs: Knobs  # of the last step, float32
+    knobs: Knobs  # of the next step, float32
     held: Knobs  # bool: taken off its schedule
     tau_counts: Array  # float32 [K, Y]
     curriculum: Curriculum
@@ -89,7 +90,11 @@ class Trainer:
         return int(state.step) / self.steps_per_epoch
 
     def hold(self, state: State, **knobs: float) -> State:
-        """Take these knobs off their schedules and set them."""
+        """Take these knobs off their schedules and set them. Raises ValueError for a value out of a knob's range."""
+        for name, value in knobs.items():
+            section, field = LIVE[name]
+            high = self.config.model.num_components if name == "k_active" else field.metadata["high"]
+            check(f"{section}.{name}", float(value), float, {**field.metadata, "high": high})
         values = {name: np.float32(value) for name, value in knobs.items()}
         held = dict.fromkeys(knobs, np.bool_(True))
         return state._replace(knobs=state.knobs._replace(**values), held=state.held._replace(**held))
@@ -104,7 +109,8 @@ class Trainer:
 
     def plan(self, state: State) -> Knobs:
         """The knobs [steps] of the coming epoch's worth of steps."""
-        epochs = (int(state.step) + np.arange(self.steps_per_epoch)) / self.steps_per_epoch
+        middles = int(state.step) + 0.5 + np.arange(self.steps_per_epoch)  # at 0 a warm-up would waste the first step
+        epochs = middles / self.steps_per_epoch
         return knobs_at(self.config, state.curriculum, state.knobs, state.held, epochs)
 
     def set_curriculum(self, state: State, on: bool) -> State:
@@ -131,14 +137,17 @@ class Trainer:
         self._labelled = np.argsort(self.labels < 0, kind="stable").astype(np.int32)
 
     def recount(self, state: State) -> State:
-        """`state` with the tau counts taken afresh from the labelled images."""
-        known = np.flatnonzero(self.labels >= 0)
+        """`state` with the tau counts taken afresh from the labelled images, if a tau-classifier is wanted."""
+        known = np.flatnonzero((self.labels >= 0) & self.config.objective.use_tau_classifier)
         q = responsibilities(self.model, state.average, np.asarray(self.x_train[known]), state.knobs.k_active)
         counts = tau_classifier.count(q, self.labels[known], self.num_classes, self.config.objective.alpha0)
         return state._replace(tau_counts=np.asarray(counts, np.float32))
 
     def advance(self, state: State, steps: int | None = None) -> tuple[State, dict[str, np.ndarray]]:
-        """Train `steps` steps, or fewer where the epoch ends (None: to its end); every term comes as a column.
+        """Train `steps` steps, or fewer where the epoch ends (None: to its end).
+
+        Every term and every knob comes as a column [steps], `usage` as [steps, K]; the end of an epoch adds
+        `validation_loss` [1] where there are validation images.
 
         The numbers do not depend on how steps are divided among calls. Where an epoch ends the curriculum moves and the
         tau counts are taken afresh. Raises FloatingPointError where a term is no longer finite, naming it; the State
@@ -160,9 +169,14 @@ class Trainer:
         )
         columns = {name: np.asarray(column)[:steps] for name, column in columns.items()}
         require_finite(columns, knobs)
+        columns |= {name: values[:steps] for name, values in knobs._asdict().items()}
         now = moment(state, knobs, steps - 1)
         state = state._replace(**moving._asdict())._replace(step=np.int32(moving.step), knobs=now)
-        return (self.end_epoch(state, columns) if steps == left else state), columns
+        if steps < left:
+            return state, columns
+        if len(self.x_val):
+            columns["validation_loss"] = np.array([self.evidence_loss(state, self.x_val)])
+        return self.end_epoch(state, columns), columns
 
     def data(self, state: State) -> Data:
         """What the steps of this epoch read."""
@@ -177,12 +191,11 @@ class Trainer:
     def end_epoch(self, state: State, columns: dict[str, np.ndarray]) -> State:
         """The State after an epoch's last step: newcomers unlocked, tau counts afresh."""
         epoch = int(state.step) // self.steps_per_epoch
-        training_loss = float(np.mean(columns["recon"] + columns["kl_z"]))
-        loss = self.evidence_loss(state, self.x_val) if len(self.x_val) else training_loss
-        moved = next_stage(self.config.curriculum, state.curriculum, epoch, loss)
-        stages = self.config.curriculum.k_active_schedule
-        before, after = stages[int(state.curriculum.stage)], stages[int(moved.stage)]
+        loss = columns.get("validation_loss", columns["recon"] + columns["kl_z"]).mean()
+        moved = next_stage(self.config.curriculum, state.curriculum, epoch, float(loss))
+        before = int(state.knobs.k_active)
         state = self.at_schedule(state._replace(curriculum=moved))
+        after = int(state.knobs.k_active)
         if after > before and self.config.curriculum.unlock_init == "split":
             state = self.split(state, before, after)
         return self.recount(state)
@@ -194,7 +207,9 @@ class Trainer:
     def split(self, state: State, before: int, after: int) -> State:
         """Channels `before` ... `after - 1` become perturbed copies of those with the largest summed loss."""
         newcomers = np.arange(before, after)
-        losses = channel_losses(self.model, state.average, np.asarray(self.x_train[:JUDGED]), before)
+        losses = channel_losses(
+            self.model, state.average, np.asarray(self.x_train[:: max(1, len(self.x_train) // JUDGED)]), before
+        )
         parents = curriculum.parents_of(newcomers, losses)
         key = jax.random.fold_in(state.key, int(state.step))
         copied = [curriculum.split(key, self.model, p, parents, newcomers) for p in (state.params, state.average)]

@@ -190,3 +190,33 @@ def test_what_cannot_be_trained_says_so(settings, message):
 
 def test_knobs_hold_every_live_setting_once():
     assert Knobs._fields == tuple(LIVE) and len(set(Knobs._fields)) == len(Knobs._fields)
+
+
+def test_the_first_step_of_a_warm_up_trains():
+    trainer = make()
+    before = trainer.init()
+    after, columns = trainer.advance(before, 1)
+    assert columns["learning_rate"][0] > 0 and not same(after.params, before.params)
+
+
+def test_an_unlock_leaves_channels_alone_that_a_held_knob_had_opened():
+    trainer = make(**STAGES)
+    state = trainer.hold(trainer.init(), k_active=5)
+    before = state
+    for _ in range(trainer.steps_per_epoch):
+        before, (state, _) = state, trainer.advance(state, 1)
+    assert state.curriculum.stage == 1
+    assert np.abs(state.params["embeddings"] - before.params["embeddings"]).max() < 0.1
+
+
+@pytest.mark.parametrize("knobs", [{"k_active": 6}, {"k_active": 0}, {"tau": 0.0}, {"beta_z": float("nan")}])
+def test_a_knob_cannot_be_held_out_of_its_range(knobs):
+    with pytest.raises(ValueError, match=rf"{next(iter(knobs))}=.* is out of range"):
+        make().hold(make().init(), **knobs)
+
+
+def test_columns_hold_the_knobs_of_every_step():
+    trainer = make(**STAGES)
+    state, first = trainer.advance(trainer.init())
+    _, second = trainer.advance(state)
+    assert set(first["k_active"]) == {2.0} and set(second["k_active"]) == {5.0}

@@ -56,7 +56,7 @@ def main():
     cli.add_argument("--rounds", type=int, default=7)
     arguments = cli.parse_args()
     config = load_config(CONFIGS / f"{arguments.preset}.yaml")
-    trainer = build_trainer(config, load_dataset(config.data.name))
+    trainer = build_trainer(config, load_dataset(config.data.name, validation=config.data.validation))
     state = trainer.init()
     batch = draw(state.key, trainer.data(state), 0)
     forward = jax.make_jaxpr(trainer.objective)(state.params, state.key, batch, state.knobs)

@@ -8,6 +8,9 @@ from jaxtyping import Array, Float
 
 from mixvae.modules.layers import TransposedConvolution
 
+zeros = nn.initializers.zeros
+lifted = nn.initializers.normal(1.0)  # Norm(W z) would forget how long z is; Norm(W z + b) does not
+
 
 def unconditioned(h: Array) -> Array:
     """The condition of a backbone that has none."""
@@ -22,8 +25,8 @@ class DenseBackbone(nn.Module):
     @nn.compact
     def __call__(self, z: Float[Array, "*b d"], condition: Callable = unconditioned) -> Float[Array, "*b f"]:
         h = z
-        for features in self.hidden_dims:
-            h = nn.gelu(condition(nn.Dense(features)(h)))
+        for layer, features in enumerate(self.hidden_dims):
+            h = nn.gelu(condition(nn.Dense(features, bias_init=zeros if layer else lifted)(h)))
         return h
 
 
@@ -40,7 +43,7 @@ class ConvBackbone(nn.Module):
     @nn.compact
     def __call__(self, z: Float[Array, "*b d"], condition: Callable = unconditioned) -> Float[Array, "*b h w f"]:
         h, w = (math.ceil(n / 4) for n in self.output_hw)
-        x = nn.gelu(condition(nn.Dense(self.hidden)(z)))
+        x = nn.gelu(condition(nn.Dense(self.hidden, bias_init=lifted)(z)))
         x = nn.Dense(h * w * 2 * self.width)(x).reshape(*z.shape[:-1], h, w, 2 * self.width)
         x = nn.gelu(condition(x))
         return nn.gelu(condition(TransposedConvolution(self.width)(x)))

@@ -14,12 +14,12 @@ from mixvae.config import ModelConfig
 from mixvae.modules.backbones import ConvBackbone, DenseBackbone, unconditioned
 from mixvae.modules.conditioning import ConcatConditioner, FiLMLayer, NoopConditioner
 from mixvae.modules.layers import TransposedConvolution
-from mixvae.modules.outputs import HeteroscedasticHead, StandardHead
+from mixvae.modules.outputs import LIKELIHOODS, SIGMA_PER, HeteroscedasticHead, StandardHead
 from mixvae.settings import nearest
 
 CONDITIONERS = {"film": FiLMLayer, "concat": ConcatConditioner, "none": NoopConditioner}
 HEADS = {
-    "standard": lambda d, project: StandardHead(d.channels, d.likelihood, project=project),
+    "standard": lambda d, project: StandardHead(d.channels, d.likelihood, d.sigma, project),
     "heteroscedastic": lambda d, project: HeteroscedasticHead(
         d.channels, d.sigma_min, d.sigma_max, d.sigma_per, project=project
     ),
@@ -87,14 +87,15 @@ class ModularDecoder(nn.Module):
     channels: int = 1
     likelihood: str = "bernoulli"
     sigma_per: str = "pixel"
+    sigma: float = 1.0
 
     def __post_init__(self):
         object.__setattr__(self, "output_hw", tuple(self.output_hw))  # a list would have no hash
         for name, valid in dict(
             conditioning_method=CONDITIONERS,
             output_type=HEADS,
-            likelihood=("bernoulli", "gaussian"),
-            sigma_per=("pixel", "image"),
+            likelihood=LIKELIHOODS,
+            sigma_per=SIGMA_PER,
         ).items():
             if getattr(self, name) not in valid:
                 raise ValueError(nearest(f"{name}={getattr(self, name)!r}", getattr(self, name), valid))
@@ -176,6 +177,7 @@ def build_decoder(model: ModelConfig, image_shape: tuple[int, int, int]) -> Modu
         channels=channels,
         likelihood=model.likelihood,
         sigma_per=model.sigma_per,
+        sigma=model.sigma,
     )
     if model.decoder == "conv":
         return ModularConvDecoder(**common, width=model.width, hidden=model.hidden)

@@ -12,8 +12,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from mixvae.settings import nearest
+
 Pixels = Float[Array, "*b h w c"]
 PIXEL_AXES = (-3, -2, -1)
+LIKELIHOODS = ("bernoulli", "gaussian")
+SIGMA_PER = ("pixel", "image")
 
 
 class StandardHead(nn.Module):
@@ -25,6 +29,8 @@ class StandardHead(nn.Module):
     project: Callable[[int], nn.Module] = nn.Dense
 
     def setup(self):
+        if self.likelihood not in LIKELIHOODS:
+            raise ValueError(nearest(f"likelihood={self.likelihood!r}", self.likelihood, LIKELIHOODS))
         self.pixels = self.project(self.channels)
 
     def __call__(self, features: Array) -> Pixels:
@@ -52,6 +58,8 @@ class HeteroscedasticHead(nn.Module):
     project: Callable[[int], nn.Module] = nn.Dense
 
     def setup(self):
+        if self.sigma_per not in SIGMA_PER:
+            raise ValueError(nearest(f"sigma_per={self.sigma_per!r}", self.sigma_per, SIGMA_PER))
         self.pixels = self.project(2 * self.channels)
 
     def mean_and_log_sigma(self, features: Array) -> tuple[Pixels, Pixels]:
