@@ -59,6 +59,7 @@ def test_sliders_answer_while_it_trains(page):
     wait_for(lambda: paints(page)[-1].step == last + 1, 20, "one more step")
     page.get_by_role("button", name="all knobs back on schedule").click()
     wait_for(lambda: "off schedule" not in sentence(page), 20, "the way back to the schedule")
+    assert page.get_by_role("slider").nth(1).get_attribute("aria-valuenow") == "10"
 
 
 def test_a_structural_change_builds_a_new_model_and_says_so(page):
@@ -70,3 +71,13 @@ def test_a_structural_change_builds_a_new_model_and_says_so(page):
     page.locator("select").nth(0).select_option("concat")
     wait_for(lambda: "kept" in status(page), 120, "the words for what was kept")
     assert status(page) == "ready: kept embeddings, encoder; the rest starts anew"
+
+
+def test_a_contradiction_is_said_and_can_be_undone(page):
+    field = page.get_by_role("textbox").first
+    field.fill("1")
+    field.press("Enter")
+    wait_for(lambda: page.get_by_text("set model.conditioning='none'").count(), 20, "the words for the contradiction")
+    assert page.locator("canvas.cv-canvas").count() == 1 and page.get_by_role("slider").count() >= 10
+    page.locator("select").nth(0).select_option("none")
+    wait_for(lambda: status(page).startswith("ready") and "1 of 1 channels" in sentence(page), 120, "one channel")

@@ -13,6 +13,7 @@ from mixvae import Config, Dataset, load_config, load_dataset, predict
 from mixvae import metrics as m
 from mixvae.config_file import StrictLoader, override
 from mixvae.runs import Snapshot, fit, open_run, save
+from mixvae.settings import nearest
 from workbench.cache import use_compilation_cache
 
 CONFIGS = Path(__file__).parent.parent / "data" / "configs"
@@ -49,9 +50,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def read_config(name: str) -> Config:
-    """A config file, or a preset by its name."""
-    preset = CONFIGS / f"{name}.yaml"
-    return load_config(preset if preset.exists() else name)
+    """A preset by its name, or a config file. Raises ValueError where there is neither."""
+    presets = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    if name in presets:
+        return load_config(CONFIGS / f"{name}.yaml")
+    if not Path(name).exists():
+        raise ValueError(nearest(f"the file or preset {name!r}", name, presets))
+    return load_config(name)
 
 
 def parse_settings(pairs: list[str]) -> dict:

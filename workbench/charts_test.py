@@ -40,6 +40,16 @@ def test_terms_are_one_row_an_epoch_and_term_under_their_names():
         assert got[0.5, title] == i and got[1.0, title] == 10 + i
 
 
+def test_a_term_that_is_0_throughout_is_left_out_and_no_other():
+    curves = [row | {"label": 0.0, "inv": np.float64(0), "h": 0.0} for row in CURVES]
+    curves[1] |= {"h": -1e-9}
+    frame = charts.terms_frame(curves)
+    titles = [title for name, title in charts.TERMS.items() if name not in ("label", "inv")]
+    assert frame["term"].to_list() == 2 * titles
+    assert frame.filter(pl.col("term") == charts.TERMS["h"])["value"].to_list() == [0.0, -1e-9]
+    assert {row["term"] for row in rows(spec(charts.terms_chart(frame)))} == set(titles)
+
+
 def test_usage_is_one_row_an_epoch_and_channel():
     frame = charts.usage_frame(CURVES)
     assert frame.columns == ["epoch", "channel", "share"]

@@ -119,6 +119,8 @@ def idle(config: Config, knobs: Mapping[str, Any], labels: int) -> dict[str, str
         why |= dict.fromkeys(alone, "one channel is unlocked")
     if not labels:
         why["w_label"] = "no training image has a label"
+    elif config.objective.label_target == "tau" and not config.objective.use_tau_classifier:
+        why["w_label"] = "acts through the tau table, and there is no tau-classifier"
     if config.curriculum.k_active_schedule[-1] > config.model.num_components:
         stages = list(config.curriculum.k_active_schedule)
         why["curriculum"] = f"its schedule {stages} needs more channels than {config.model.num_components}"

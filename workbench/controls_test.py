@@ -9,7 +9,19 @@ from mixvae.config import LIVE
 from mixvae.config_file import FIELDS, override
 from mixvae.example_runs import STAGES, UNLABELLED, tiny_config
 from mixvae.schedules import constant
-from workbench.controls import STRUCTURAL, idle, live_panel, log_steps, panel, slider, structural_panel
+from workbench.controls import (
+    CHANNELS,
+    SHOWN_CHANNELS,
+    STRUCTURAL,
+    channels_field,
+    configured,
+    idle,
+    live_panel,
+    log_steps,
+    panel,
+    slider,
+    structural_panel,
+)
 
 
 def at(config, **moved) -> dict:
@@ -18,32 +30,52 @@ def at(config, **moved) -> dict:
 
 def test_every_live_knob_has_an_element_that_stands_at_its_setting():
     config = override(Config(), {"objective.beta_z": 0.35, "train.learning_rate": 0.0017, "routing.k_active": 4})
-    knobs = live_panel(config)
+    knobs = live_panel(config, 10)
     assert set(knobs.elements) == {"curriculum", *Knobs._fields}
     assert knobs.value == pytest.approx(at(config))
     assert (
         knobs.value["k_active"] == 4 and knobs.value["learning_rate"] == 0.0017 and knobs.value["curriculum"] is False
     )
-    assert live_panel(tiny_config(**STAGES)).value["curriculum"] is True
+    assert live_panel(tiny_config(**STAGES), 5).value["curriculum"] is True
 
 
 @pytest.mark.parametrize("name", [name for name in LIVE if name != "k_active"])
 def test_a_slider_spans_the_range_of_its_setting(name):
-    field, element = LIVE[name][1], slider(Config(), name)
+    field, element = LIVE[name][1], slider(Config(), name, 10)
     assert (element.start, element.stop) == (field.metadata["low"], field.metadata["high"])
     assert element.value == constant(Config(), name) and element.step == field.metadata["step"]
 
 
 @pytest.mark.parametrize("channels", [2, 5, 10, 37])
-def test_the_range_of_k_active_follows_the_number_of_channels(channels):
-    element = slider(override(Config(), {"model.num_components": channels}), "k_active")
+def test_the_range_of_k_active_follows_the_field_of_k(channels):
+    element = live_panel(Config(), channels).elements["k_active"]
     assert (element.start, element.stop, element.step, element.value) == (1, channels, 1, channels)
     assert not element._component_args["disabled"]
 
 
+@pytest.mark.parametrize(("channels", "value"), [(3, 3), (4, 4), (12, 4)])
+def test_k_active_stands_at_its_setting_but_within_k(channels, value):
+    element = live_panel(override(Config(), {"routing.k_active": 4}), channels).elements["k_active"]
+    assert (element.stop, element.value) == (channels, value)
+
+
 def test_with_one_channel_k_active_stands_still():
-    element = slider(override(Config(), {"model.num_components": 1, "model.conditioning": "none"}), "k_active")
+    element = live_panel(Config(), 1).elements["k_active"]
     assert element.value == 1 and element._component_args["disabled"]
+
+
+def test_without_a_number_of_channels_the_live_knobs_are_those_of_the_start():
+    config = tiny_config(**STAGES)
+    knobs = live_panel(config, None)
+    assert knobs.value == live_panel(config, 5).value and knobs.elements["k_active"].stop == 5
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_curriculum_can_be_switched_where_its_schedule_fits_k(enabled):
+    config = tiny_config(**STAGES | {"curriculum.enabled": enabled})
+    for channels, fits in {4: False, 5: True, 6: True}.items():
+        switch = live_panel(config, channels).elements["curriculum"]
+        assert switch.value is (enabled and fits) and switch._component_args["disabled"] is not fits
 
 
 @pytest.mark.parametrize("value", [1e-5, 3e-3, 0.00123456, 1e-1])
@@ -57,13 +89,47 @@ def test_log_steps_hold_the_value_and_the_ends_and_rise_by_equal_factors(value):
 
 
 def test_structural_settings_have_a_choice_each_and_round_trip():
-    config = override(Config(), {"model.output": "heteroscedastic", "model.num_components": 7})
+    config = override(Config(), {"model.output": "heteroscedastic"})
     structure = structural_panel(config)
     assert set(structure.elements) == set(STRUCTURAL) and override(config, structure.value) == config
-    assert structure.value["model.output"] == "heteroscedastic" and structure.value["model.num_components"] == 7
-    asked = {"model.conditioning", "model.output", "model.latent_layout", "routing.estimator", "model.num_components"}
+    assert structure.value["model.output"] == "heteroscedastic"
+    asked = {"model.conditioning", "model.output", "model.latent_layout", "routing.estimator"}
     assert asked <= set(STRUCTURAL) <= set(FIELDS) and not {path.split(".")[1] for path in STRUCTURAL} & set(LIVE)
     assert list(structure.elements["model.conditioning"].options) == ["film", "concat", "none"]
+
+
+def test_k_has_a_field_of_its_own():
+    field = channels_field(override(Config(), {"model.num_components": 7}))
+    assert CHANNELS in FIELDS and CHANNELS not in STRUCTURAL
+    assert (field.start, field.stop, field.step, field.value) == (1, SHOWN_CHANNELS, 1, 7)
+    assert "K, channels" in field.text
+
+
+def test_the_panels_make_a_config():
+    start = tiny_config(**STAGES)
+    structure = structural_panel(start).value
+    assert configured(start, structure, 5) == (start, "")
+    config, words = configured(start, structure | {"routing.estimator": "exact"}, 9)
+    assert words == "" and config == override(start, {"routing.estimator": "exact", "model.num_components": 9})
+    alone = structural_panel(Config()).value | {"model.conditioning": "none"}
+    assert configured(Config(), alone, 1) == (override(Config(), ONE), "")
+
+
+FAULTS = {
+    "one channel with film": (Config(), 1, "model.conditioning='film' needs model.num_components > 1"),
+    "an emptied field": (Config(), None, "model.num_components=None must be a whole number"),
+    "k_active above K": (override(Config(), {"routing.k_active": 4}), 3, "routing.k_active=4 is above"),
+    "a schedule above K": (tiny_config(**STAGES), 4, "curriculum.k_active_schedule=[2, 5] ends above"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_choices_that_contradict_each_other_make_none_and_say_why(fault):
+    start, channels, words = FAULTS[fault]
+    config, why = configured(start, structural_panel(start).value, channels)
+    assert config is None and words in why
+    knobs = live_panel(start, channels)  # the panels stay whole meanwhile
+    assert "beta_z" in panel(knobs, start, labels=0).text
 
 
 ONE = {"model.num_components": 1, "model.conditioning": "none"}
@@ -71,7 +137,17 @@ ALONE = dict.fromkeys(("tau", "router_recon", "beta_c", "w_inv", "w_mi", "w_labe
 CASES = {
     "nothing": (STAGES, {}, {}),
     "off": (STAGES, {"curriculum": False}, {"kl_boost_on_unlock": "the curriculum is off"}),
-    "unlabelled": (STAGES | {"data.labels": 0}, {}, {"w_label": "no training image has a label"}),
+    "unlabelled": (STAGES | UNLABELLED, {}, {"w_label": "no training image has a label"}),
+    "nameless": (
+        STAGES | {"objective.use_tau_classifier": False},
+        {},
+        {"w_label": "acts through the tau table, and there is no tau-classifier"},
+    ),
+    "channel targets": (
+        STAGES | {"objective.use_tau_classifier": False, "objective.label_target": "channel"},
+        {},
+        {},
+    ),
     "exact": (STAGES | {"routing.estimator": "exact"}, {}, {"tau": "the exact estimator has no temperature"}),
     "no_recon": (STAGES, {"router_recon": 0}, {"tau": "no gradient passes through the choice"}),
     "gumbel": (STAGES | {"routing.estimator": "gumbel"}, {"router_recon": 0}, {}),
@@ -87,6 +163,13 @@ CASES = {
         | {"k_active": "there is one channel", "kl_boost_on_unlock": "is off"}
         | {"curriculum": "its schedule [1, 2, 5, 10] needs more channels than 1"},
     ),
+    "late": (
+        STAGES | {"curriculum.enabled": False, "curriculum.unlock_epochs": [0, 3]},
+        {"curriculum": True},
+        {"curriculum": "its last channels unlock at epoch 3, and training ends at 3"},
+    ),
+    "in time": (STAGES | {"curriculum.unlock_epochs": [0, 2]}, {}, {}),
+    "on a plateau": (STAGES | {"curriculum.unlock_epochs": None}, {}, {}),
     "few": (
         {},
         {},
@@ -107,8 +190,9 @@ def test_a_knob_that_cannot_change_training_says_why_and_no_other_does(case):
 
 def test_the_panel_shows_every_knob_and_the_reason_beside_it():
     config = tiny_config(**UNLABELLED, **STAGES)
-    text = panel(live_panel(config), config, labels=0).text
+    text = panel(live_panel(config, 5), config, labels=0).text
     for name in ("tau", "K_active", "router_recon", "beta_z", "beta_c", "rate", "curriculum", "unlock boost"):
         assert name in text
     assert text.count("no training image has a label") == 1
-    assert "the curriculum is off" not in text and "no training image" not in panel(live_panel(config), config, 3).text
+    assert "the curriculum is off" not in text
+    assert "no training image" not in panel(live_panel(config, 5), config, labels=3).text

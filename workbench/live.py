@@ -154,7 +154,7 @@ class LiveRun:
         if state.step == 0:
             self.curves = []
         self.status = f"ready: {kept}"
-        self._follow(self._panel)
+        self.state = self._as_shown()
         self._publish(whole=True)
 
     def _configure(self, config: Config):
@@ -169,7 +169,8 @@ class LiveRun:
         if self._saved or self.epoch >= self._config.train.epochs:
             self._restart()
         self._training = True
-        self._say("training" if self._warm else "compiling")
+        if self._warm:
+            self._say("training")
 
     def _stop(self):
         self._training, self._steps_asked = False, 0
@@ -180,21 +181,23 @@ class LiveRun:
         if self._saved:
             self._restart()
         self._steps_asked += steps
-        if not self._warm:
-            self._say("compiling")
 
     def _follow(self, knobs: dict[str, float]):
         self._panel = self._panel | knobs
-        on = self._panel.get("curriculum", self._config.curriculum.enabled)
-        moved = {name: self._panel[name] for name in Knobs._fields if self._moved(name)}
-        state = self.trainer.release(self.state, *(set(Knobs._fields) - set(moved)))
-        state = self.trainer.hold(state, **moved)
-        if on != bool(state.curriculum.on):
-            state = self.trainer.set_curriculum(state, on)
+        state = self._as_shown()
         if (state.knobs, state.held, state.curriculum) != (self.state.knobs, self.state.held, self.state.curriculum):
             self.state = state
             if not self._training:
                 self._publish(whole=True)
+
+    def _as_shown(self) -> State:
+        """The State with its knobs as the panel shows them; the curriculum only where its schedule fits K."""
+        curriculum, channels = self._config.curriculum, self._config.model.num_components
+        on = self._panel.get("curriculum", curriculum.enabled) and curriculum.k_active_schedule[-1] <= channels
+        moved = {name: self._panel[name] for name in Knobs._fields if self._moved(name)}
+        state = self.trainer.release(self.state, *(set(Knobs._fields) - set(moved)))
+        state = self.trainer.hold(state, **moved)
+        return self.trainer.set_curriculum(state, on) if on != bool(state.curriculum.on) else state
 
     def _moved(self, name: str) -> bool:
         """Whether the panel shows a knob elsewhere than the config has it; K_active only within K."""
@@ -206,6 +209,8 @@ class LiveRun:
         start = time.perf_counter()
         steps = self._steps_asked or max(1, round(1.0 / (self.max_fps * self._step_seconds)))
         before, trained = int(self.state.step), self._warm
+        if not trained:
+            self._say("compiling")
         self.state, columns = self.trainer.advance(self.state, steps)
         taken = int(self.state.step) - before
         self._steps_asked = max(0, self._steps_asked - taken)

@@ -1,13 +1,16 @@
 """LiveRun before a view that records: what every command does to the run, and what is said of it."""
 
+import itertools
 import threading
 import weakref
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
 from mixvae.config import LIVE
-from mixvae.example_runs import STAGES, same, tiny_config, tiny_dataset
+from mixvae.example_runs import STAGES, UNLABELLED, same, tiny_config, tiny_dataset
 from mixvae.runs import Snapshot, fit
 from mixvae.schedules import constant
 from workbench.channel_view import ChannelView, Frame, check
@@ -61,6 +64,13 @@ def make(view, **settings) -> LiveRun:
 DATASET = tiny_dataset()
 
 
+@pytest.fixture(autouse=True)
+def quiet(capsys):
+    """A test that expects no fault ends without a traceback of the worker's; one that does has read it."""
+    yield
+    assert capsys.readouterr().err == ""
+
+
 @pytest.fixture
 def screen():
     return Screen()
@@ -70,7 +80,7 @@ def screen():
 def live(screen):
     """A long run, ready before its first step."""
     run = make(screen, **LONG)
-    assert run.settled()
+    assert run.settled() and run.error is None
     yield run
     run.close()
 
@@ -193,7 +203,7 @@ def test_two_hundred_starts_and_pauses_end_parked(screen):
 # --- knobs
 
 
-def test_a_moved_knob_is_held_and_named_until_it_is_released(live, screen):
+def test_a_moved_knob_is_held_and_named_until_it_is_moved_back(live, screen):
     config = live.trainer.config
     live.follow(panel(config))
     assert live.settled() and not any(live.state.held) and "off schedule" not in screen.frames[-1].sentence
@@ -205,11 +215,57 @@ def test_a_moved_knob_is_held_and_named_until_it_is_released(live, screen):
     live.follow(panel(config, tau=2.5, beta_z=0.5))
     assert live.settled() and sum(live.state.held) == 2
     assert screen.frames[-1].sentence.endswith("off schedule: tau = 2.5, beta_z = 0.5")
-    live.release()
+    live.follow(panel(config, beta_z=0.5))
+    assert live.settled() and live.state.held.beta_z and sum(live.state.held) == 1
+    assert screen.frames[-1].tau == 1.0 and screen.frames[-1].sentence.endswith("off schedule: beta_z = 0.5")
+    live.follow(panel(config))
+    assert live.settled() and not any(live.state.held) and live.state.knobs.beta_z == 1.0
+    assert "off schedule" not in screen.frames[-1].sentence
+
+
+def test_a_knob_moved_back_is_where_its_schedule_is_by_then(screen):
+    settings = LONG | {"routing.tau_rate": 1.0, "objective.beta_warmup_epochs": 1.0, "objective.beta_start": 0.25}
+    live = make(screen, **settings)
+    live.follow(panel(tiny_config(**settings), tau=3.0, beta_z=2.0))
+    live.step(8)
+    assert live.settled() and (live.state.knobs.tau, live.state.knobs.beta_z) == (3.0, 2.0)
+    live.follow(panel(tiny_config(**settings)))
     assert live.settled() and not any(live.state.held)
-    assert screen.frames[-1].tau == 1.0 and "off schedule" not in screen.frames[-1].sentence
-    live.follow(panel(config, tau=2.5, beta_z=0.5, beta_c=0.0))
-    assert live.settled() and live.state.held.beta_c and sum(live.state.held) == 1
+    assert live.state.knobs.tau == pytest.approx(np.exp(-8.5 / 6)) and live.state.knobs.beta_z == 1.0
+    assert screen.frames[-1].tau == pytest.approx(np.exp(-8.5 / 6))
+    live.close()
+
+
+def test_what_a_panel_shows_counts_and_not_how_it_came_there(live):
+    config = live.trainer.config
+    for knobs in (panel(config, tau=2.0), panel(config, tau=4.0, beta_c=0.0), panel(config), panel(config, tau=2.0)):
+        live.follow(knobs)
+    assert live.settled()
+    expected = live.trainer.hold(live.trainer.init(), tau=2.0)
+    assert same(live.state.knobs, expected.knobs) and same(live.state.held, expected.held)
+
+
+def test_nothing_is_published_where_no_knob_changed(live, screen):
+    config = live.trainer.config
+    for knobs, frames in [({}, 0), ({"tau": 2.0}, 1), ({"tau": 2.0}, 0), ({}, 1), ({}, 0)]:
+        shown, state = len(screen.frames), live.state
+        live.follow(panel(config, **knobs))
+        assert live.settled() and len(screen.frames) == shown + frames and (live.state is state) == (not frames)
+    live.follow({})
+    live.configure(config)
+    assert live.settled() and len(screen.frames) == shown
+
+
+@pytest.mark.parametrize("knobs", [{}, {"tau": 2.0}, {"curriculum": False}], ids=str)
+def test_a_rebuilt_model_is_published_once(knobs, screen):
+    live = make(screen, **LONG, **STAGES)
+    live.follow(panel(tiny_config(**LONG, **STAGES), **knobs))
+    assert live.settled()
+    for rebuild in (live.reset, lambda: live.configure(tiny_config(**LONG, **STAGES, **{"model.hidden_dims": [7]}))):
+        shown = len(screen.frames)
+        rebuild()
+        assert live.settled() and [frame.step for frame in screen.frames[shown:]] == [0]
+    live.close()
 
 
 def test_a_knob_may_be_moved_alone(live):
@@ -232,7 +288,7 @@ def test_a_knob_moved_during_training_reaches_the_next_steps(live, screen):
 
 CASES = {
     "curriculum": (STAGES, {}, set()),
-    "no labels, no curriculum": (OFF | {"data.labels": 0}, {}, {"w_label", "kl_boost_on_unlock"}),
+    "no labels, no curriculum": (OFF | UNLABELLED, {}, {"w_label", "kl_boost_on_unlock"}),
     "router without reconstruction": (OFF, {"router_recon": 0.0}, {"tau", "kl_boost_on_unlock"}),
     "one unlocked": (
         OFF,
@@ -251,10 +307,8 @@ def test_a_live_knob_changes_training_or_the_panel_says_why_not(case, screen):
 
     def outcome(**moved):
         """The weights one step after the knobs moved, with newcomers just unlocked."""
-        live.follow(panel(config))
-        live.reset()
-        live.release()
         live.follow(start)
+        live.reset()
         live.step(7)
         live.follow(start | moved)
         live.step()
@@ -268,6 +322,23 @@ def test_a_live_knob_changes_training_or_the_panel_says_why_not(case, screen):
         ends = (1, 5) if name == "k_active" else (field.metadata["high"], field.metadata["low"])
         moved = next(end for end in ends if end != start[name])
         assert same(outcome(**{name: moved}), still) == (name in silent), name
+    live.close()
+
+
+@pytest.mark.parametrize("classifier", [False, True])
+def test_labels_act_through_the_tau_table_only_with_a_tau_classifier(classifier, screen):
+    settings = OFF | {"objective.use_tau_classifier": classifier}
+    config, kernels = tiny_config(**settings), []
+    live = make(screen, **settings)
+    for weight in (0.0, 5000.0):
+        live.follow(panel(config, w_label=weight))
+        live.reset()
+        live.step(8)
+        assert live.settled() and live.state.step == 8
+        kernels.append(np.concatenate([np.ravel(a) for a in jax.tree.leaves(live.state.params)]))
+    moved = np.abs(kernels[1] - kernels[0]).max()
+    assert moved > 1e-2 if classifier else moved < 1e-4  # round-off, times a weight of 5000
+    assert ("w_label" in idle(config, panel(config), 6)) is not classifier
     live.close()
 
 
@@ -299,6 +370,60 @@ def test_another_number_of_channels_fits_the_view(live, screen):
     live.configure(tiny_config(**LONG, **{"model.num_components": 3}))
     assert live.settled() and screen.frames[-1].z.shape == (3, 100, 2) and screen.frames[-1].k_active == 3
     assert live.status == "ready: kept decoder; the rest starts anew"
+
+
+CHANGES = {
+    "structure": lambda live: live.configure(tiny_config(**LONG, **STAGES, **{"model.output": "heteroscedastic"})),
+    "estimator": lambda live: live.configure(tiny_config(**LONG, **STAGES, **{"routing.estimator": "exact"})),
+    "reset": lambda live: live.reset(),
+}
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["paused", "training"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_rebuilt_model_keeps_what_the_panel_shows(change, training, screen):
+    live = make(screen, **LONG, **STAGES)
+    live.follow(panel(tiny_config(**LONG, **STAGES), tau=2.0, beta_z=0.5, curriculum=False))
+    live.step(2)
+    assert live.settled()
+    trainer, shown = live.trainer, len(screen.frames)
+    if training:
+        live.start()
+    CHANGES[change](live)
+    live.step()
+    live.pause()
+    assert live.settled() and live.trainer is not trainer
+    for frame in screen.frames[shown:]:
+        assert frame.tau == 2.0 and frame.k_active == 5
+        assert frame.sentence.endswith("off schedule: tau = 2, beta_z = 0.5")
+    assert not live.state.curriculum.on and (live.state.knobs.tau, live.state.knobs.beta_z) == (2.0, 0.5)
+    live.follow(panel(tiny_config(**LONG, **STAGES)))
+    assert live.settled() and live.state.curriculum.on and not any(live.state.held)
+    live.close()
+
+
+def test_fewer_channels_take_a_moved_k_active_back_and_more_take_it_up_again(live, screen):
+    live.follow(panel(live.trainer.config, k_active=4))
+    assert live.settled() and live.state.held.k_active and screen.frames[-1].k_active == 4
+    live.configure(tiny_config(**LONG, **{"model.num_components": 3}))
+    assert live.settled() and not live.state.held.k_active and screen.frames[-1].k_active == 3
+    live.configure(tiny_config(**LONG))
+    assert live.settled() and live.state.held.k_active and screen.frames[-1].k_active == 4
+    live.follow(panel(live.trainer.config))
+    assert live.settled() and not any(live.state.held) and screen.frames[-1].k_active == 5 and live.error is None
+
+
+def test_fewer_channels_than_a_curriculum_switched_on_needs_are_shown_with_all_open(screen):
+    live = make(screen, **LONG, **OFF)
+    live.follow(panel(tiny_config(**OFF), curriculum=True))
+    assert live.settled() and live.state.curriculum.on and screen.frames[-1].k_active == 2
+    few = tiny_config(**LONG, **OFF, **{"model.num_components": 3})
+    live.configure(few)
+    live.follow(panel(few, curriculum=False))
+    live.step()
+    assert live.settled() and live.error is None and not live.state.curriculum.on and live.state.step == 1
+    assert screen.frames[-1].z.shape[0] == screen.frames[-1].k_active == 3
+    live.close()
 
 
 def test_another_estimator_keeps_every_weight_and_the_place_in_the_schedules(screen):
@@ -336,38 +461,116 @@ def test_training_after_a_saved_run_begins_anew_with_the_knobs_of_the_panel(comm
     assert live.settled() and live.state.step == 6 and screen.frames[-1].tau == 2.0
     shown = len(screen.frames)
     getattr(live, command)()
-    screen.wait(lambda: len(screen.frames) > shown + 2)
-    begun = screen.frames[shown : shown + 3]  # built, with the knobs of the panel, after a step
-    assert [frame.step for frame in begun] == [0, 0, 1] and begun[1].tau == begun[2].tau == 2.0
+    screen.wait(lambda: len(screen.frames) > shown + 1)
+    begun = screen.frames[shown : shown + 2]  # built with the knobs of the panel, after a step
+    assert [frame.step for frame in begun] == [0, 1] and begun[0].tau == begun[1].tau == 2.0
     live.pause()
     assert live.settled() and live.state.held.tau and live.state.knobs.tau == 2.0 and sum(live.state.held) == 1
     assert saved.state.step == 6 and not saved.state.held.tau and len(saved.history) == 1
 
 
+# --- speed, and what is said of compiling
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock on which any two readings are a second apart."""
+    monkeypatch.setattr("workbench.live.time", SimpleNamespace(perf_counter=itertools.count(0.0).__next__))
+
+
+def test_speed_is_0_until_measured_and_measured_anew_after_a_rebuild(clock, live, screen):
+    def speed(steps):
+        live.step(steps)
+        assert live.settled()
+        return screen.frames[-1].images_per_second
+
+    assert screen.frames[-1].images_per_second == 0
+    assert [speed(1), speed(2), speed(1)] == pytest.approx([0, 7 / 0.5, 7 / (0.8 * 0.5 + 0.2 * 1)])
+    live.configure(tiny_config(**LONG, **{"routing.estimator": "exact"}))
+    assert live.settled() and live.state.step == 4 and screen.frames[-1].images_per_second == 0
+    assert [speed(1), speed(1), speed(2)] == pytest.approx([0, 7, 7 / (0.8 * 1 + 0.2 * 0.5)])
+    live.reset()
+    assert live.settled() and screen.frames[-1].images_per_second == 0
+    assert [speed(2), speed(4)] == pytest.approx([0, 28])
+
+
+@pytest.mark.parametrize("command", ["start", "step"])
+def test_compiling_is_said_before_the_first_steps_of_a_new_model_and_not_again(command, live, screen, monkeypatch):
+    def noted(trainer, advance):
+        def wrapped(state, steps):
+            before.append(screen.status)
+            return advance(state, steps)
+
+        monkeypatch.setattr(trainer, "advance", wrapped)
+
+    before = []
+    noted(live.trainer, live.trainer.advance)
+    for _ in range(2):
+        taken = len(before)
+        getattr(live, command)()
+        screen.wait(lambda taken=taken: len(before) > taken and screen.status in ("training", "paused"))
+        live.pause()
+        assert live.settled()
+    assert before[0] == "compiling" and set(before[1:]) <= {"training", "paused"} and len(before) > 1
+
+
+def test_compiling_is_said_also_of_a_model_that_is_rebuilt_while_it_trains(live, screen):
+    live.start()
+    screen.wait_for_training(1)
+    told = []
+    for words in ("say", "show"):
+        tell = getattr(screen, words)
+        setattr(screen, words, lambda what, tell=tell: [told.append(getattr(what, "status", what)), tell(what)])
+    live.configure(tiny_config(**LONG, **{"routing.estimator": "exact"}))
+    screen.wait(lambda: "ready: all weights were kept" in told and told[-1] == "training")
+    live.pause()
+    assert live.settled()
+    at = told.index("ready: all weights were kept")
+    assert told[at - 1 : at + 3] == ["compiling", "ready: all weights were kept", "compiling", "training"]
+
+
 # --- faults, and the worker's life
 
 
-def test_what_goes_wrong_while_training_is_said_and_the_worker_lives_on(live, screen, monkeypatch):
+def test_what_goes_wrong_while_training_is_said_and_the_worker_lives_on(live, screen, monkeypatch, capsys):
+    fault = FloatingPointError("recon is no longer finite 1 steps on, at tau=1; move a knob back and go on")
+
     def broken(state, steps):
-        raise FloatingPointError("recon is no longer finite 1 steps on, at tau=1; move a knob back and go on")
+        raise fault
 
     with monkeypatch.context() as patch:
         patch.setattr(live.trainer, "advance", broken)
         live.start()
         screen.wait(lambda: "stopped" in screen.status)
-        assert live.settled() and live.status.startswith("stopped: recon is no longer finite 1 steps on")
-        assert live.state.step == 0
+        assert live.settled() and live.status == screen.status == f"stopped: FloatingPointError: {fault}"
+        assert live.state.step == 0 and live.error is fault
+        traceback = capsys.readouterr().err
+        assert traceback.startswith("Traceback") and traceback.count("Traceback") == 1
+        assert "in broken" in traceback and f"FloatingPointError: {fault}" in traceback
     live.step()
     assert live.settled() and live.state.step == 1 and live.status == "paused"
 
 
-def test_a_command_that_cannot_be_done_is_said_and_the_next_one_is_done(screen):
-    live = make(screen, **LONG, **{"curriculum.k_active_schedule": [1, 2, 5, 10]})
-    live.follow(panel(live.trainer.config if live.settled() else None, curriculum=True))
+def test_a_command_that_cannot_be_done_is_said_and_the_next_one_is_done(live, screen, capsys):
+    live.follow({"tau": 99.0})
+    live.follow({"tau": 2.0})
     live.step()
-    assert live.settled() and live.state.step == 1 and not live.state.curriculum.on
-    assert any("stopped: curriculum.k_active_schedule=[1, 2, 5, 10] ends above" in words for words in screen.said)
-    live.close()
+    assert live.settled() and live.state.step == 1 and live.state.knobs.tau == 2.0
+    (words,) = [words for words in screen.said if words.startswith("stopped")]
+    assert words.startswith("stopped: ValueError: routing.tau=99.0 is out of range")
+    assert isinstance(live.error, ValueError) and str(live.error) in words
+    traceback = capsys.readouterr().err
+    assert traceback.count("Traceback") == 1 and f"ValueError: {live.error}" in traceback
+
+
+def test_a_config_that_cannot_be_built_leaves_the_model_as_it_is(live, screen, capsys):
+    trainer = live.trainer
+    live.configure(tiny_config(**LONG, **{"train.batch_size": 49}))
+    assert live.settled() and live.trainer is trainer
+    assert screen.status.startswith("stopped: ValueError: train.batch_size=49 is larger than the 48 training images")
+    assert "train.batch_size=49" in capsys.readouterr().err
+    live.step()
+    assert live.settled() and live.state.step == 1 and live.status == screen.status == "paused"
 
 
 def test_close_ends_the_worker_while_it_trains(screen):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mixvae.runs import CHECKPOINT, CONFIG
+from mixvae.runs import CHECKPOINT, CONFIG, PREVIOUS
 from workbench import __main__ as command
 from workbench.__main__ import CONFIGS, main
 
@@ -32,6 +32,10 @@ def scores(text: str) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^  (\w+) +([\d.]+)$", text, re.MULTILINE)}
 
 
+def contents(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 @pytest.fixture(autouse=True)
 def cached(monkeypatch) -> list:
     """Keep the tests' compiled code out of the user's cache; what was asked for, in a list."""
@@ -47,15 +51,26 @@ def test_training_prints_its_scores(capsys, cached):
     assert set(got) == SCORES and got["test_images"] == 360 and 0 < got["mse"] < 1
     assert 1 <= got["effective_channels"] <= 3 and 0 <= got["clustering_accuracy"] <= 1
     assert "digits: 1437 training images, 360 test images; K = 3" in out and re.search(r"^2 epochs, \d+ s", out, re.M)
-    assert "2/2" in err and "effective_channels=" in err and cached == [True]
+    assert "22/22 [" in err and "effective_channels=" in err and cached == [True]
+
+
+def test_the_bar_moves_within_an_epoch_and_ends_full(capsys, monkeypatch):
+    heard, real = [], command.fit
+
+    def listening(config, dataset, folder, progress):
+        return real(config, dataset, folder, lambda steps: [heard.append(steps), progress(steps)])
+
+    monkeypatch.setattr(command, "fit", listening)
+    assert main(train()) == 0
+    assert heard == [1] * 22 and "22/22 [" in capsys.readouterr().err
 
 
 def test_a_run_that_was_interrupted_goes_on_and_ends_with_the_same_scores(tmp_path, capsys, monkeypatch):
     assert main(train()) == 0
     whole = scores(capsys.readouterr().out)
 
-    def interrupted(config, dataset, folder):
-        yield next(real(config, dataset, folder))
+    def interrupted(config, dataset, folder, progress):
+        yield next(real(config, dataset, folder, progress))
         raise KeyboardInterrupt
 
     real, folder = command.fit, str(tmp_path / "run")
@@ -67,16 +82,35 @@ def test_a_run_that_was_interrupted_goes_on_and_ends_with_the_same_scores(tmp_pa
     assert (tmp_path / "run" / CHECKPOINT).exists()
     assert main(train("--out", folder)) == 0
     out, err = capsys.readouterr()
-    assert scores(out) == whole
-    assert main(train("--out", folder)) == 0
-    assert f"{folder} is at its last epoch already; nothing was trained" in capsys.readouterr().out
+    assert scores(out) == whole and "22/22 [" in err
+
+
+def test_a_run_at_its_last_epoch_prints_its_scores_and_stays_as_it_is(tmp_path, capsys):
+    assert main(train("--out", str(tmp_path))) == 0
+    before, whole = contents(tmp_path), scores(capsys.readouterr().out)
+    assert main(train("--out", str(tmp_path))) == 0
+    out = capsys.readouterr().out
+    assert f"{tmp_path} is at its last epoch already; nothing was trained" in out and "2 epochs" not in out
+    assert scores(out) == whole and set(whole) == SCORES and contents(tmp_path) == before
 
 
 def test_light_keeps_a_small_run_that_has_ended(tmp_path, capsys):
     assert main(train("--out", str(tmp_path), "--light")) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {CONFIG, CHECKPOINT}
+    assert set(contents(tmp_path)) == {CONFIG, CHECKPOINT}
     assert main(train("--out", str(tmp_path))) == 0
     assert "nothing was trained" in capsys.readouterr().out
+
+
+def test_light_shrinks_a_run_that_had_ended_before(tmp_path, capsys):
+    assert main(train("--out", str(tmp_path))) == 0
+    large, whole = contents(tmp_path), scores(capsys.readouterr().out)
+    assert set(large) == {CONFIG, CHECKPOINT, PREVIOUS}
+    assert main(train("--out", str(tmp_path), "--light")) == 0
+    light, out = contents(tmp_path), capsys.readouterr().out
+    assert set(light) == {CONFIG, CHECKPOINT} and len(light[CHECKPOINT]) < len(large[CHECKPOINT]) / 4
+    assert "nothing was trained" in out and scores(out) == whole
+    assert main(train("--out", str(tmp_path), "--light")) == 0
+    assert contents(tmp_path) == light and scores(capsys.readouterr().out) == pytest.approx(whole, abs=0.02)
 
 
 FAULTS = {
@@ -102,19 +136,27 @@ def test_a_fault_is_one_line_that_names_it(fault, capsys):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "no such config file"),
         ("model:\n  width: [1\n", "this is not YAML"),
         ("model:\n  widht: 3\n", "did you mean 'width'?"),
     ],
-    ids=["missing", "not YAML", "unknown key"],
+    ids=["not YAML", "unknown key"],
 )
 def test_a_fault_in_a_config_file_names_the_file(content, words, tmp_path, capsys):
     path = tmp_path / "mine.yaml"
-    if content is not None:
-        path.write_text(content)
+    path.write_text(content)
     assert main(["train", str(path)]) == 1
     line = capsys.readouterr().err
     assert line.startswith(f"error: {path}: ") and words in line and len(line.splitlines()) == 1
+
+
+def test_a_config_that_is_neither_file_nor_preset_is_named_beside_the_presets(tmp_path, capsys):
+    path = str(tmp_path / "mine.yaml")
+    assert main(["train", path]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(f"error: the file or preset {path!r} does not exist") and len(line.splitlines()) == 1
+    assert all(preset.stem in line for preset in CONFIGS.glob("*.yaml"))
+    assert main(["train", "fsat"]) == 1
+    assert "error: the file or preset 'fsat' does not exist; did you mean 'fast'?" in capsys.readouterr().err
 
 
 def test_a_folder_with_another_run_is_a_fault_that_leaves_it_alone(tmp_path, capsys):

@@ -29,13 +29,22 @@ def points(trained):
     return made
 
 
-def test_points_are_held_out_images_the_same_ones_each_time():
-    points = Points(DATASET, 100)
+def without_validation(dataset):
+    return dataclasses.replace(dataset, x_val=dataset.x_val[:0], y_val=dataset.y_val[:0])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split"), [(DATASET, "validation"), (without_validation(DATASET), "test")], ids=["validation", "test"]
+)
+def test_points_are_validation_images_or_else_test_images_the_same_ones_each_time(dataset, split):
+    points = Points(dataset, 100)
+    x, y = (dataset.x_val, dataset.y_val) if split == "validation" else (dataset.x_test, dataset.y_test)
+    assert points.split == split
     assert points.x.shape == (100, 12, 9, 1) and points.x.dtype == np.float32 and points.x.max() <= 1
-    order = [np.flatnonzero((DATASET.x_test / np.float32(255) == x).all((1, 2, 3))) for x in points.x]
+    order = [np.flatnonzero((x / np.float32(255) == image).all((1, 2, 3))) for image in points.x]
     assert sorted(map(len, order)) == [1] * 100 and len(set(np.ravel(order).tolist())) == 100
-    np.testing.assert_array_equal(points.labels, DATASET.y_test[np.ravel(order)])
-    np.testing.assert_array_equal(points.x, Points(DATASET, 100).x)
+    np.testing.assert_array_equal(points.labels, y[np.ravel(order)])
+    np.testing.assert_array_equal(points.x, Points(dataset, 100).x)
 
 
 @pytest.mark.parametrize(("asked", "placed"), [(1000, 120), (25, 20), (3, 10)])
@@ -81,15 +90,24 @@ def test_opacity_is_a_softmax_at_the_temperature_with_locked_channels_out_of_it(
     assert frames[0.1].max(0).mean() > frames[5].max(0).mean() + 0.1
 
 
-def test_the_titles_are_the_labels_of_the_tau_table_or_what_most_points_are(trained, points):
+def test_with_a_tau_classifier_the_titles_are_the_labels_of_its_table(trained, points):
     trainer, state = trained
+    counts = np.ones((5, 3), np.float32)
+    counts[0] += (0.2, 2.0, 0.1)
+    counts[3] += (3.0, 0.5, 0.5)
+    titles = points.titles(trainer, state._replace(tau_counts=counts), np.arange(100) % 4)
+    assert titles == (f'"{CLASSES[1]}"', "no label", "no label", f'"{CLASSES[0]}"', "no label")
+
+
+@pytest.mark.parametrize("settings", [UNLABELLED, {"objective.use_tau_classifier": False}], ids=["no labels", "off"])
+def test_without_a_tau_classifier_the_titles_are_what_most_points_are(settings, trained, points):
+    trainer = build_trainer(tiny_config(**settings), DATASET)
     channel = np.arange(100) % 4
     points.labels = np.where(channel == 2, 2, 0)
     points.labels[channel == 1] = -1
-    counts = np.ones((5, 3), np.float32)
-    counts[0] += (0.2, 2.0, 0.1)
-    titles = points.titles(trainer, state._replace(tau_counts=counts), channel)
-    assert titles == (f'"{CLASSES[1]}"', "", f"mostly {CLASSES[2]}", f"mostly {CLASSES[0]}", "")
+    points.labels[np.flatnonzero(channel == 3)[:9]] = 1
+    titles = points.titles(trainer, trainer.init(), channel)
+    assert titles == (f"mostly {CLASSES[0]}", "", f"mostly {CLASSES[2]}", f"mostly {CLASSES[0]}", "")
 
 
 def test_the_sentence_says_in_words_what_is_on_screen(trained, points):
@@ -100,8 +118,10 @@ def test_the_sentence_says_in_words_what_is_on_screen(trained, points):
     sentence = points.sentence(state, q, channel, np.bincount(channel, minlength=5) / 100)
     assert sentence == (
         "3 of 5 channels active; channel 1 is the least sure; 1 locked; "
-        "clustering accuracy 1.000 on 100 held-out images (labels only score); off schedule: tau = 2, k_active = 4"
+        "clustering accuracy 1.000 on 100 validation images (labels only score); off schedule: tau = 2, k_active = 4"
     )
+    points.split = "test"
+    assert "on 100 test images" in points.sentence(state, q, channel, np.bincount(channel, minlength=5) / 100)
     points.labels = np.where(np.arange(100) < 1, -1, points.labels)
     assert "accuracy" not in points.sentence(state, q, channel, np.bincount(channel, minlength=5) / 100)
 
@@ -117,18 +137,35 @@ def test_the_matrix_is_the_tau_counts_without_their_smoothing(trained, points):
     np.testing.assert_allclose(weights.sum(0), np.bincount(trained[0].labels[trained[0].labels >= 0]), rtol=1e-4)
 
 
-def test_without_labels_the_matrix_counts_held_out_points(trained, points):
-    trainer = build_trainer(tiny_config(**UNLABELLED), DATASET)
+@pytest.mark.parametrize("settings", [UNLABELLED, {"objective.use_tau_classifier": False}], ids=["no labels", "off"])
+def test_without_a_tau_classifier_the_matrix_counts_held_out_points(settings, trained, points):
+    trainer = build_trainer(tiny_config(**settings), DATASET)
     weights, name = points.matrix(trainer, trained[1])
-    assert "held-out" in name.lower() and "scoring" in name
+    assert name == "Validation images by label (scoring)"
     q = predict(trainer.model, trained[1], points.x).responsibilities
     np.testing.assert_allclose(weights, q.T @ np.eye(3)[points.labels], rtol=1e-3, atol=1e-3)
-    points.labels = np.full(100, -1)
-    assert points.matrix(trainer, trained[1])[0].sum() == pytest.approx(0, abs=1e-6)
+    points.labels, points.split = np.full(100, -1), "test"
+    weights, name = points.matrix(trainer, trained[1])
+    assert name == "Test images by label (scoring)" and weights.sum() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_a_plane_shows_two_latent_dimensions_or_the_only_one_on_its_axis(dimensions):
+    trainer = build_trainer(tiny_config(**{"model.latent_dim": dimensions}), DATASET)
+    state, points = trainer.init(), Points(DATASET, 100)
+    points.encode(trainer, state, whole=True)
+    frame = points.frame(trainer, state, "ready", 0.0)
+    check(frame, 100)
+    place = predict(trainer.model, state, points.x).z_mean_per_component.swapaxes(0, 1)
+    assert frame.z.shape == (5, 100, 2) and place.shape == (5, 100, dimensions)
+    np.testing.assert_allclose(frame.z[..., : min(dimensions, 2)], place[..., :2], atol=1e-5)
+    assert frame.z[..., 1].any() == (dimensions > 1) and frame.z[..., 0].any()
+    assert ("planes show 2 of 3 latent dimensions" in frame.sentence) == (dimensions == 3)
+    assert ("planes show" in frame.sentence) == (dimensions == 3)
 
 
 def test_a_data_set_without_labels_can_be_shown(trained):
-    none = {f"y_{split}": np.full(n, -1, np.int32) for split, n in {"train": 48, "val": 10, "test": 120}.items()}
+    none = {f"y_{split}": np.full(n, -1, np.int32) for split, n in {"train": 48, "val": 120, "test": 130}.items()}
     nameless = dataclasses.replace(DATASET, **none, class_names=())
     trainer, state = trained
     trainer = build_trainer(tiny_config(**UNLABELLED), nameless)
@@ -159,6 +196,8 @@ def test_a_new_structure_keeps_the_parts_that_fit(path, trained):
         assert same(state.params[part], source.params[part])
         assert same(state.average[part], (source.average if part in expected else fresh.params)[part])
     assert state.step == 0 and same(state.optimiser, fresh.optimiser) and same(state.knobs, fresh.knobs)
+    assert same(state.tau_counts, new.recount(state).tau_counts)
+    assert same(state.tau_counts, fresh.tau_counts) == ("encoder" not in expected)
 
 
 def test_where_nothing_fits_it_says_nothing(trained):
