@@ -9,8 +9,8 @@ from typing import Any, get_args
 import marimo as mo
 
 from mixvae import Config
-from mixvae.config import LIVE
-from mixvae.config_file import FIELDS, override
+from mixvae.config import FIELDS, LIVE
+from mixvae.config_file import override
 from mixvae.schedules import constant
 
 STRUCTURAL = (

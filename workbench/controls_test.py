@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from mixvae import Config, Knobs
-from mixvae.config import LIVE
-from mixvae.config_file import FIELDS, override
+from mixvae.config import FIELDS, LIVE
+from mixvae.config_file import override
 from mixvae.example_runs import STAGES, UNLABELLED, tiny_config
 from mixvae.schedules import constant
 from workbench.controls import (

@@ -18,9 +18,9 @@ from mixvae import Config, Dataset, Knobs, State, Trainer
 from mixvae.runs import Row, Snapshot, build_trainer
 from mixvae.schedules import constant
 from workbench.channel_view import ChannelView
+from workbench.curves import with_chunk
 from workbench.snapshot import Points, transfer
 
-CURVE_POINTS_PER_EPOCH = 40
 STEP_SECONDS_AT_START = 0.05
 
 
@@ -219,24 +219,12 @@ class LiveRun:
             self._step_seconds = 0.8 * self._step_seconds + 0.2 * seconds if self._speed else seconds
             self._speed = self.trainer.config.train.batch_size / self._step_seconds
         self._warm = True
-        self._record(columns)
+        self.curves = with_chunk(self.curves, self.epoch, columns)
         done = self.epoch >= self.trainer.config.train.epochs
         if self._training and done:
             self._training = False
         self.status = "training" if self._training else "finished" if done else "paused"
         self._publish(whole=not self._training)
-
-    def _record(self, columns: dict[str, np.ndarray]):
-        """Add a chunk's terms to the curves: one row, their mean, for each CURVE_POINTS_PER_EPOCH-th of an epoch."""
-        steps, slot = len(columns["loss"]), int(self.epoch * CURVE_POINTS_PER_EPOCH)
-        row = {"epoch": self.epoch, "steps": steps} | {name: column.mean(0) for name, column in columns.items()}
-        last = self.curves[-1] if self.curves else None
-        if last and int(last["epoch"] * CURVE_POINTS_PER_EPOCH) == slot and "steps" in last:
-            share = steps / (steps + last["steps"])
-            row |= {name: (1 - share) * np.asarray(last[name]) + share * row[name] for name in columns if name in last}
-            self.curves[-1] = row | {"steps": steps + last["steps"]}
-        else:
-            self.curves.append(row)
 
     def _publish(self, whole: bool = False):
         if self.state is None:

@@ -10,7 +10,8 @@ from mixvae.modules.conditioning import ConcatConditioner, FiLMLayer, NoopCondit
 from mixvae.modules.decoders import Decoder, ModularConvDecoder, ModularDenseDecoder, build_decoder
 from mixvae.modules.outputs import HeteroscedasticHead, StandardHead
 from mixvae.runs import fit
-from mixvae.trainer import State, Trainer
+from mixvae.state import State
+from mixvae.trainer import Trainer
 
 __all__ = [
     "ConcatConditioner",

@@ -197,6 +197,7 @@ class Config:
 SECTIONS = {f.name: f.type for f in fields(Config)}
 
 
+FIELDS = {f"{name}.{f.name}": (f, hint) for name, section in SECTIONS.items() for f, hint in settings(section)}
 LIVE = {f.name: (name, f) for name, section in SECTIONS.items() for f, _ in settings(section) if f.metadata["live"]}
 Knobs = NamedTuple("Knobs", [(name, Any) for name in LIVE])
 Knobs.__doc__ = "The live knobs of one step: traced scalars, or [steps] arrays for a chunk of steps."

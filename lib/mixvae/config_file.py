@@ -11,58 +11,9 @@ from typing import Any
 
 import yaml
 
-from mixvae.config import SECTIONS, Config
-from mixvae.settings import check, nearest, settings
-
-FLAT = {
-    "dataset": "data.name",
-    "num_labels": "data.labels",
-    "num_components": "model.num_components",
-    "latent_dim": "model.latent_dim",
-    "latent_layout": "model.latent_layout",
-    "encoder_type": "model.encoder",
-    "decoder_type": "model.decoder",
-    "hidden_dims": "model.hidden_dims",
-    "component_embedding_dim": "model.component_embedding_dim",
-    "sigma_min": "model.sigma_min",
-    "sigma_max": "model.sigma_max",
-    "gumbel_temperature": "routing.tau",
-    "gumbel_temperature_min": "routing.tau_end",
-    "gumbel_temperature_decay": "routing.tau_rate",
-    "kl_weight": "objective.beta_z",
-    "kl_c_weight": "objective.beta_c",
-    "dirichlet_alpha": "objective.usage_alpha",
-    "label_weight": "objective.w_label",
-    "use_tau_classifier": "objective.use_tau_classifier",
-    "tau_alpha_0": "objective.alpha0",
-    "max_epochs": "train.epochs",
-    "batch_size": "train.batch_size",
-    "learning_rate": "train.learning_rate",
-    "weight_decay": "train.weight_decay",
-    "grad_clip_norm": "train.clip",
-    "random_seed": "train.seed",
-    "curriculum_enabled": "curriculum.enabled",
-    "k_active_schedule": "curriculum.k_active_schedule",
-    "unlock_epochs": "curriculum.unlock_epochs",
-    "kl_boost_on_unlock": "curriculum.kl_boost_on_unlock",
-    "boost_epochs": "curriculum.boost_epochs",
-}
-LIKELIHOODS = {"bce": "bernoulli", "mse": "gaussian"}
-FLAGS = (
-    "use_film_decoder",
-    "use_component_aware_decoder",
-    "use_heteroscedastic_decoder",
-    "use_gumbel_softmax",
-    "use_straight_through_gumbel",
-)
-CONDITIONED = {
-    "model.conditioning='film'": "use_film_decoder=True",
-    "model.conditioning='concat'": "use_component_aware_decoder=True",
-    "model.conditioning='none'": "use_film_decoder and use_component_aware_decoder to false",
-}
-CHOICES = {"prior_type": ("mixture", "standard"), "reconstruction_loss": tuple(LIKELIHOODS)}
-WRITTEN = (*FLAT, *FLAGS, *CHOICES)
-FIELDS = {f"{name}.{f.name}": (f, hint) for name, section in SECTIONS.items() for f, hint in settings(section)}
+from mixvae.config import FIELDS, SECTIONS, Config
+from mixvae.flat_flags import WRITTEN, as_written, to_sections
+from mixvae.settings import nearest, settings
 
 
 def load_config(path: str | Path) -> Config:
@@ -115,76 +66,10 @@ def from_nested(tree: Mapping[str, Any]) -> Config:
 
 def from_flat(flags: Mapping[str, Any]) -> Config:
     """A Config from the original flat flags; raises where two of them contradict each other."""
-    tree: dict[str, dict[str, Any]] = {}
-    for key, value in flags.items():
-        if key not in WRITTEN:
-            raise ValueError(nearest(key, key, WRITTEN))
-        if key in FLAGS and type(value) is not bool:
-            raise ValueError(f"{key}={value!r} must be true or false")
-        if key in CHOICES and value not in CHOICES[key]:
-            raise ValueError(nearest(f"{key}={value!r}", value, CHOICES[key]))
-        if key in FLAT:
-            f, hint = FIELDS[FLAT[key]]
-            put(tree, FLAT[key], check(key, value, hint, f.metadata))
-    for path, value in translated(flags).items():
-        put(tree, path, value)
     try:
-        return from_nested(tree)
+        return from_nested(to_sections(flags))
     except ValueError as error:
         raise ValueError(as_written(str(error))) from None
-
-
-def translated(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags that are not one setting each: conditioning, output, estimator, prior, likelihood."""
-    film, concat = flags.get("use_film_decoder"), flags.get("use_component_aware_decoder")
-    soft, straight = flags.get("use_gumbel_softmax"), flags.get("use_straight_through_gumbel")
-    if film and concat:
-        raise ValueError(
-            "use_film_decoder and use_component_aware_decoder are both true; a decoder has one conditioning"
-        )
-    if soft is False and straight:
-        raise ValueError("use_straight_through_gumbel=True needs use_gumbel_softmax, which is False")
-    out = {}
-    if film is not None or concat is not None:
-        out["model.conditioning"] = "film" if film else "concat" if concat else "none"
-    if "use_heteroscedastic_decoder" in flags:
-        out["model.output"] = "heteroscedastic" if flags["use_heteroscedastic_decoder"] else "standard"
-    if soft is not None or straight is not None:
-        out["routing.estimator"] = "exact" if soft is False else "gumbel" if straight is False else "straight_through"
-    if flags.get("reconstruction_loss") == "bce" and flags.get("use_heteroscedastic_decoder"):
-        raise ValueError(
-            "reconstruction_loss='bce' has no sigma, and use_heteroscedastic_decoder=True gives one; leave one out"
-        )
-    if "reconstruction_loss" in flags:
-        out["model.likelihood"] = LIKELIHOODS[flags["reconstruction_loss"]]
-    if flags.get("prior_type") == "standard":
-        asked = "use_film_decoder" if film else "use_component_aware_decoder" if concat else None
-        if asked:
-            raise ValueError(
-                f"prior_type='standard' has no channels for {asked} to condition on; use prior_type: mixture"
-            )
-        if flags.get("num_components", 1) != 1:
-            raise ValueError(
-                f"prior_type='standard' has one channel and num_components={flags['num_components']}; "
-                "use prior_type: mixture"
-            )
-        out |= {"model.num_components": 1, "model.conditioning": "none"}
-    return out
-
-
-def as_written(message: str) -> str:
-    """An error about nested keys, told in flat keys."""
-    for path, flat in CONDITIONED.items():
-        message = message.replace(path, flat)
-    for flat, path in FLAT.items():
-        message = re.sub(rf"\b{re.escape(path)}\b", flat, message)
-    return message
-
-
-def put(tree: dict[str, dict[str, Any]], path: str, value: Any):
-    """Set `section.key` in a mapping of sections."""
-    section, key = path.split(".")
-    tree.setdefault(section, {})[key] = value
 
 
 def to_dict(config: Config) -> dict[str, dict[str, Any]]:
@@ -204,7 +89,8 @@ def override(config: Config, settings_by_path: Mapping[str, Any]) -> Config:
     for path, value in settings_by_path.items():
         if path not in FIELDS:
             raise ValueError(nearest(path, path, FIELDS))
-        put(tree, path, value)
+        section, key = path.split(".")
+        tree[section][key] = value
     return from_nested(tree)
 
 

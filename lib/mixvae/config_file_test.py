@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixvae.config import SECTIONS, Config
-from mixvae.config_file import FIELDS, FLAT, WRITTEN, dump_config, from_flat, load_config, override, parse_config
+from mixvae.config import FIELDS, SECTIONS, Config
+from mixvae.config_file import dump_config, from_flat, load_config, override, parse_config
+from mixvae.flat_flags import FLAT, WRITTEN
 
 CONFIGS = Path(__file__).resolve().parents[2] / "data" / "configs"
 TEXTS = ["1e5", "1e-3x", "yes", "null", "~", "0x1f", "12:30", "2020-01-01", "a: b", "", " x", "\n", "\x85", "\ufeff"]

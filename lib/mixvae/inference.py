@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from mixvae.losses import kl_normal
 from mixvae.model import MixVAE
 from mixvae.routing import lock
+from mixvae.state import State
 
 BATCH = 500
 
@@ -26,7 +27,7 @@ class Prediction(NamedTuple):
     sigma: Float[np.ndarray, "n h w c"] | None
 
 
-def predict(model: MixVAE, state: Any, x: Array) -> Prediction:
+def predict(model: MixVAE, state: State, x: Array) -> Prediction:
     """Responsibilities, every channel's latents, and the image as its most probable channel decodes its mean latent.
 
     `x` [N, H, W, C] is uint8, or floats in [0, 1]; `state` is a trainer's State, whose averaged weights are used.

@@ -12,7 +12,8 @@ from mixvae import predict
 from mixvae.example_runs import SHAPE, tiny_config, tiny_images
 from mixvae.inference import BATCH, channel_losses, responsibilities
 from mixvae.losses import kl_normal
-from mixvae.trainer import State, Trainer
+from mixvae.state import State
+from mixvae.trainer import Trainer
 
 N, K, D = 7, 5, 3
 HETEROSCEDASTIC = {"model.output": "heteroscedastic"}

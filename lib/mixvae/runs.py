@@ -19,7 +19,8 @@ from mixvae.config import Config, Knobs
 from mixvae.config_file import dump_config, load_config, parse_config
 from mixvae.data import Dataset, draw_labels, load_dataset
 from mixvae.metrics import effective_channels
-from mixvae.trainer import State, Trainer
+from mixvae.state import State
+from mixvae.trainer import Trainer
 
 MAGIC = "mixvae-run"
 VERSION = 1

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, UInt8
 
@@ -106,3 +107,14 @@ def descend(
     decay = jnp.minimum(ema, (1.0 + moving.step) / (10.0 + moving.step))
     average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, moving.average, params)
     return Moving(params, average, optimiser_state, moving.step + 1)
+
+
+def require_finite(columns: dict[str, np.ndarray], knobs: Knobs):
+    """Raise FloatingPointError naming the first term that is not finite, the step in this call, and the knobs then."""
+    rows = {name: np.isfinite(c).reshape(len(c), -1).all(1) for name, c in columns.items()}
+    first = min((int(np.argmin(good)) for good in rows.values() if not good.all()), default=None)
+    if first is None:
+        return
+    name = next(name for name, good in rows.items() if not good[first])
+    at = ", ".join(f"{k}={v[first]:g}" for k, v in knobs._asdict().items())
+    raise FloatingPointError(f"{name} is no longer finite {first + 1} steps on, at {at}; move a knob back and go on")

@@ -1,7 +1,7 @@
 """Training: one State in, one State out, any number of steps at a time."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,25 +13,12 @@ from mixvae.config import LIVE, Config, Knobs
 from mixvae.inference import channel_losses, responsibilities
 from mixvae.model import MixVAE, build_model
 from mixvae.objective import build_objective
-from mixvae.schedules import Curriculum, curriculum_start, knobs_at, next_stage
+from mixvae.schedules import curriculum_start, knobs_at, next_stage
 from mixvae.settings import check
-from mixvae.step import Data, Moving, build_optimiser, run_steps, shuffled
+from mixvae.state import State, moment
+from mixvae.step import Data, Moving, build_optimiser, require_finite, run_steps, shuffled
 
 JUDGED = 2000  # training images, about, by which the parents of newcomers are chosen
-
-
-class State(NamedTuple):
-    """All that changes while training, and all that is saved; continuing from a copy gives the same numbers."""
-
-    params: Any
-    average: Any  # exponential moving average of params: what is shown and evaluated
-    optimiser: Any
-    key: Array  # uint32 [2]: every random number follows from it and the step
-    step: Array  # int32
-    knobs: Knobs  # of the next step, float32
-    held: Knobs  # bool: taken off its schedule
-    tau_counts: Array  # float32 [K, Y]
-    curriculum: Curriculum
 
 
 class Trainer:
@@ -221,20 +208,3 @@ class Trainer:
 def first_params(model: MixVAE, key: Array, image_shape: tuple[int, int, int]) -> Any:
     """The weights before the first step."""
     return model.init(key, jnp.zeros((1, *image_shape)))["params"]
-
-
-def moment(state: State, plan: Knobs, index: int) -> Knobs:
-    """One step's knobs of a plan; a held one keeps its own value, without the boost that an unlock lends it."""
-    values = (k if hold else at[index] for k, hold, at in zip(state.knobs, state.held, plan, strict=True))
-    return Knobs(*(np.float32(value) for value in values))
-
-
-def require_finite(columns: dict[str, np.ndarray], knobs: Knobs):
-    """Raise FloatingPointError naming the first term that is not finite, the step in this call, and the knobs then."""
-    rows = {name: np.isfinite(c).reshape(len(c), -1).all(1) for name, c in columns.items()}
-    first = min((int(np.argmin(good)) for good in rows.values() if not good.all()), default=None)
-    if first is None:
-        return
-    name = next(name for name, good in rows.items() if not good[first])
-    at = ", ".join(f"{k}={v[first]:g}" for k, v in knobs._asdict().items())
-    raise FloatingPointError(f"{name} is no longer finite {first + 1} steps on, at {at}; move a knob back and go on")

@@ -1,0 +1,29 @@
+"""All that changes while training."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Array
+
+from mixvae.config import Knobs
+from mixvae.schedules import Curriculum
+
+
+class State(NamedTuple):
+    """All that changes while training, and all that is saved; continuing from a copy gives the same numbers."""
+
+    params: Any
+    average: Any  # exponential moving average of params: what is shown and evaluated
+    optimiser: Any
+    key: Array  # uint32 [2]: every random number follows from it and the step
+    step: Array  # int32
+    knobs: Knobs  # of the next step, float32
+    held: Knobs  # bool: taken off its schedule
+    tau_counts: Array  # float32 [K, Y]
+    curriculum: Curriculum
+
+
+def moment(state: State, plan: Knobs, index: int) -> Knobs:
+    """One step's knobs of a plan; a held one keeps its own value, without the boost that an unlock lends it."""
+    values = (k if hold else at[index] for k, hold, at in zip(state.knobs, state.held, plan, strict=True))
+    return Knobs(*(np.float32(value) for value in values))

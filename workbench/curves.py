@@ -1,0 +1,21 @@
+"""The terms of a run over time, thinned while it trains."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mixvae.runs import Row
+
+POINTS_PER_EPOCH = 40
+
+
+def with_chunk(curves: Sequence[Row], epoch: float, columns: dict[str, np.ndarray]) -> list[Row]:
+    """`curves` with a chunk of steps that ended at `epoch`: one row, their mean, for each part of an epoch."""
+    steps = len(columns["loss"])
+    row = {"epoch": epoch, "steps": steps} | {name: column.mean(0) for name, column in columns.items()}
+    last = curves[-1] if curves else {}
+    if "steps" not in last or int(last["epoch"] * POINTS_PER_EPOCH) != int(epoch * POINTS_PER_EPOCH):
+        return [*curves, row]
+    share = steps / (steps + last["steps"])
+    mixed = {name: (1 - share) * last[name] + share * row[name] for name in columns if name in last}
+    return [*curves[:-1], row | mixed | {"steps": steps + last["steps"]}]
