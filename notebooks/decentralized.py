@@ -69,9 +69,9 @@ def _(start):
 
 
 @app.cell(hide_code=True)
-def _(channels, release, start):
+def _(channels, live, release, start):
     _ = release.value  # a press makes the panel anew
-    knobs = controls.live_panel(start, channels.value)
+    knobs = controls.live_panel(start, channels.value, on_change=live.follow)
     return (knobs,)
 
 

@@ -95,11 +95,13 @@ def train(config: Config, out: str | None, light: bool):
 
 
 def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
-    """The final epoch on the test images; their labels score and choose nothing."""
+    """The final epoch on the test images, whose labels score and choose nothing; seeds are ranked by the first line."""
+    row = snapshot.history[-1]
     prediction = predict(snapshot.trainer.model, snapshot.state, dataset.x_test)
     usage = np.bincount(prediction.channel, minlength=prediction.responsibilities.shape[1]) / len(prediction.channel)
     pixels = dataset.x_test / np.float32(255)
     result = {
+        "label_free_objective": row["w_inv"] * row["inv"] - row["w_mi"] * (2 * row["H"] - row["h"]),
         "test_images": len(pixels),
         "active_channels": m.active_channels(usage),
         "effective_channels": m.effective_channels(usage),

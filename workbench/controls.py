@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field
 from typing import Any, get_args
 
@@ -53,12 +53,18 @@ def configured(start: Config, structure: Mapping[str, Any], channels: int | None
         return None, str(error)
 
 
-def live_panel(start: Config, channels: int | None) -> mo.ui.dictionary:
-    """A slider for each live knob, by its name, and a switch for the curriculum, for K = `channels`."""
+def live_panel(
+    start: Config, channels: int | None, on_change: Callable[[dict[str, float]], Any] | None = None
+) -> mo.ui.dictionary:
+    """A slider for each live knob, by its name, and a switch for the curriculum, for K = `channels`.
+
+    `on_change` hears of a move before any cell runs for it.
+    """
     channels = channels or start.model.num_components
     too_few = start.curriculum.k_active_schedule[-1] > channels
     switch = mo.ui.switch(start.curriculum.enabled and not too_few, label="curriculum", disabled=too_few)
-    return mo.ui.dictionary({"curriculum": switch, **{name: slider(start, name, channels) for name in LIVE}})
+    sliders = {name: slider(start, name, channels) for name in LIVE}
+    return mo.ui.dictionary({"curriculum": switch, **sliders}, on_change=on_change)
 
 
 def slider(config: Config, name: str, channels: int) -> mo.ui.slider:

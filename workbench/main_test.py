@@ -19,7 +19,16 @@ SMALL = {
     "train.epochs": "2",
     "train.learning_rate": "1e-3",
 }
-SCORES = {"test_images", "active_channels", "effective_channels", "mse", "clustering_accuracy", "nmi", "ari"}
+SCORES = {
+    "label_free_objective",
+    "test_images",
+    "active_channels",
+    "effective_channels",
+    "mse",
+    "clustering_accuracy",
+    "nmi",
+    "ari",
+}
 
 
 def train(*arguments: str, **settings: str) -> list[str]:
