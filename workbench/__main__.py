@@ -1,62 +1,62 @@
-"""python -m workbench train CONFIG [--set section.key=value ...] [--out FOLDER]"""
+"""python -m workbench train CONFIG | sweep EXPERIMENT | tables"""
 
 import argparse
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import yaml
 from tqdm import tqdm
 
-from mixvae import Config, Dataset, load_config, load_dataset, predict
-from mixvae import metrics as m
+from mixvae import load_dataset
 from mixvae.config_file import StrictLoader, override
-from mixvae.runs import Snapshot, fit, open_run, save
+from mixvae.runs import fit, open_run, save
 from mixvae.settings import nearest
+from workbench import presets, tables
 from workbench.cache import use_compilation_cache
+from workbench.experiments import EXPERIMENTS
+from workbench.scores import scores
+from workbench.sweep import RESULTS, ROOT, jobs, sweep
 
-CONFIGS = Path(__file__).parent.parent / "data" / "configs"
+SHOWN = ("clustering_accuracy", "nmi", "label_accuracy", "active_channels", "seconds")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; 0 where it ended well, 1 where a file or a setting was at fault, 130 where it was interrupted."""
-    parser = argparse.ArgumentParser(
-        prog="python -m workbench", description="Train a mixture of VAEs from the command line."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    train_parser = commands.add_parser("train", help="train a config to its last epoch and score it on the test images")
-    train_parser.add_argument(
-        "config", help="a YAML file, or a preset: " + ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
-    )
-    train_parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="replace a setting"
-    )
-    train_parser.add_argument("--out", metavar="FOLDER", help="save every epoch there, and go on from what it holds")
-    train_parser.add_argument(
-        "--light", action="store_true", help="at the end keep the averaged weights alone, in half precision"
-    )
-    arguments = parser.parse_args(argv)
-    use_compilation_cache()
+    arguments = parser().parse_args(argv)
     try:
-        train(override(read_config(arguments.config), parse_settings(arguments.set)), arguments.out, arguments.light)
+        return arguments.run(arguments)
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; with --out, the same command goes on from the last epoch", file=sys.stderr)
+        print(f"interrupted; {arguments.resume}", file=sys.stderr)
         return 130
-    return 0
 
 
-def read_config(name: str) -> Config:
-    """A preset by its name, or a config file. Raises ValueError where there is neither."""
-    presets = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-    if name in presets:
-        return load_config(CONFIGS / f"{name}.yaml")
-    if not Path(name).exists():
-        raise ValueError(nearest(f"the file or preset {name!r}", name, presets))
-    return load_config(name)
+def parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    cli = argparse.ArgumentParser(
+        prog="python -m workbench", description="Train mixtures of VAEs from the command line."
+    )
+    commands = cli.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("train", help="train a config to its last epoch and score it on the test images")
+    one.add_argument("config", help=f"a YAML file, or a preset: {', '.join(presets.names())}")
+    one.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="replace a setting")
+    one.add_argument("--out", metavar="FOLDER", help="save every epoch there, and go on from what it holds")
+    one.add_argument(
+        "--light", action="store_true", help="at the end keep the averaged weights alone, in half precision"
+    )
+    one.set_defaults(run=train, resume="with --out, the same command goes on from the last epoch")
+    many = commands.add_parser("sweep", help="run an experiment, arms x seeds, and keep a row of results for each run")
+    many.add_argument("experiment", choices=sorted(EXPERIMENTS), help="; ".join(sorted(EXPERIMENTS)))
+    many.add_argument("--arm", action="append", metavar="ARM", help="one arm only; may be given again")
+    many.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="other seeds than the experiment's own")
+    many.set_defaults(run=run_sweep, resume="finished runs keep their rows, and the same command goes on")
+    made = commands.add_parser("tables", help="make the result tables of a document anew from the rows")
+    made.add_argument("document", nargs="*", default=[str(ROOT / "README.md")], help="default: README.md")
+    made.set_defaults(run=fill_tables, resume="no document was half written")
+    return cli
 
 
 def parse_settings(pairs: list[str]) -> dict:
@@ -71,8 +71,11 @@ def parse_settings(pairs: list[str]) -> dict:
         raise ValueError(f"--set: {error}") from None
 
 
-def train(config: Config, out: str | None, light: bool):
+def train(arguments: argparse.Namespace) -> int:
     """Train with a progress bar and print the scores of the final epoch."""
+    config = override(presets.read_config(arguments.config), parse_settings(arguments.set))
+    out, light = arguments.out, arguments.light
+    use_compilation_cache()
     dataset = load_dataset(config.data.name, validation=config.data.validation)
     sizes = f"{len(dataset.x_train)} training images, {len(dataset.x_test)} test images"
     print(f"{dataset.name}: {sizes}; K = {config.model.num_components}")
@@ -92,26 +95,34 @@ def train(config: Config, out: str | None, light: bool):
         save(out, config, snapshot.state, snapshot.history, light=True)
     for name, value in scores(snapshot, dataset).items():
         print(f"  {name:22} {value:.4f}")
+    return 0
 
 
-def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
-    """The final epoch on the test images, whose labels score and choose nothing; seeds are ranked by the first line."""
-    row = snapshot.history[-1]
-    prediction = predict(snapshot.trainer.model, snapshot.state, dataset.x_test)
-    usage = np.bincount(prediction.channel, minlength=prediction.responsibilities.shape[1]) / len(prediction.channel)
-    pixels = dataset.x_test / np.float32(255)
-    result = {
-        "label_free_objective": row["w_inv"] * row["inv"] - row["w_mi"] * (2 * row["H"] - row["h"]),
-        "test_images": len(pixels),
-        "active_channels": m.active_channels(usage),
-        "effective_channels": m.effective_channels(usage),
-        "mse": float(np.mean(np.square(prediction.mean - pixels))),
-    }
-    if (dataset.y_test >= 0).sum() >= m.MINIMUM:
-        known = dataset.y_test >= 0
-        for name, score in dict(clustering_accuracy=m.clustering_accuracy, nmi=m.nmi, ari=m.ari).items():
-            result[name] = score(prediction.channel[known], dataset.y_test[known])
-    return result
+def run_sweep(arguments: argparse.Namespace) -> int:
+    """Run the jobs of an experiment that have no row yet; 1 where one of them failed."""
+    plan, failed = EXPERIMENTS[arguments.experiment], 0
+    for arm in arguments.arm or []:
+        if arm not in plan.arms:
+            raise ValueError(nearest(f"the arm {arm!r} of {arguments.experiment}", arm, plan.arms))
+    print(f"{plan.question} Rows: {RESULTS / arguments.experiment}.csv")
+    todo = jobs(arguments.experiment, arguments.arm, arguments.seeds)
+    for done, (job, row) in enumerate(sweep(todo), 1):
+        name = f"{done} of {len(todo)}  {job.arm}, seed {job.config.train.seed}"
+        if row is None:
+            print(f"{name}: has its row already", flush=True)
+        elif isinstance(row, Exception):
+            failed += 1
+            print(f"{name}: {type(row).__name__}: {row}", file=sys.stderr, flush=True)
+        else:
+            print(f"{name}: {', '.join(f'{k} {row[k]:.4g}' for k in SHOWN if k in row)}", flush=True)
+    return int(failed > 0)
+
+
+def fill_tables(arguments: argparse.Namespace) -> int:
+    """Write the tables of documents."""
+    for path in map(Path, arguments.document):
+        path.write_text(tables.filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":

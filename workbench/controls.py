@@ -130,8 +130,8 @@ def idle(config: Config, knobs: Mapping[str, Any], labels: int) -> dict[str, str
     if config.curriculum.k_active_schedule[-1] > config.model.num_components:
         stages = list(config.curriculum.k_active_schedule)
         why["curriculum"] = f"its schedule {stages} needs more channels than {config.model.num_components}"
-    elif config.curriculum.unlock_epochs and config.curriculum.unlock_epochs[-1] >= config.train.epochs:
-        last, end = config.curriculum.unlock_epochs[-1], config.train.epochs
+    elif config.curriculum.unlock_epochs and config.curriculum.unlock_epochs[-1] >= config.train.longest:
+        last, end = config.curriculum.unlock_epochs[-1], config.train.longest
         why["curriculum"] = f"its last channels unlock at epoch {last}, and training ends at {end}"
     if not knobs["curriculum"]:
         why["kl_boost_on_unlock"] = "the curriculum is off"

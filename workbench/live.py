@@ -170,7 +170,12 @@ class LiveRun:
             self._restart()
         self._training = True
         if self._warm:
-            self._say("training")
+            self._say(self._phase())
+
+    def _phase(self) -> str:
+        """What training does now; several starts are told apart."""
+        starts, epoch = self._config.train.starts, int(self.epoch)
+        return "training" if epoch >= starts or starts == 1 else f"training: start {epoch + 1} of {starts}"
 
     def _stop(self):
         self._training, self._steps_asked = False, 0
@@ -223,7 +228,7 @@ class LiveRun:
         done = self.epoch >= self.trainer.config.train.epochs
         if self._training and done:
             self._training = False
-        self.status = "training" if self._training else "finished" if done else "paused"
+        self.status = self._phase() if self._training else "finished" if done else "paused"
         self._publish(whole=not self._training)
 
     def _publish(self, whole: bool = False):

@@ -124,7 +124,7 @@ class Points:
 
 def labelled(trainer: Trainer) -> bool:
     """Whether a tau-classifier names the channels."""
-    return trainer.config.objective.use_tau_classifier and bool((trainer.labels >= 0).any())
+    return trainer.counts_labels and bool((trainer.labels >= 0).any())
 
 
 def plane(z: Float[np.ndarray, "k n d"]) -> Float[np.ndarray, "k n 2"]:

@@ -38,8 +38,8 @@ class ModelConfig(Section):
     sigma_max: float = setting(0.5, 1e-3, 10.0, label="highest sigma, pixel units")
     sigma_per: Literal["pixel", "image"] = setting("pixel", label="one sigma per")
     component_embedding_dim: int = setting(16, 1, 1024, label="E, embedding size")
-    width: int = setting(16, 1, 1024, label="features of the first convolution")
-    hidden: int = setting(128, 1, 8192, label="features of the dense layer beside the convolutions")
+    width: int = setting(16, 1, 1024, label="features of the convolutions, base")
+    hidden: int = setting(256, 1, 8192, label="features of the dense layer beside the convolutions")
     hidden_dims: tuple[int, ...] = setting((128, 512), 1, 8192, label="dense decoder's layers; reversed, the encoder's")
 
     def __post_init__(self):
@@ -108,10 +108,14 @@ class AugmentConfig(Section):
 
 @dataclass(frozen=True)
 class TrainConfig(Section):
-    """AdamW with a linear warm-up, then a cosine to `final_rate` of the peak; an average of the weights beside it."""
+    """AdamW with a linear warm-up, then a cosine to `final_rate` of the peak; an average of the weights beside it.
+
+    Each of several starts trains fresh weights for one of the epochs; the best has its first epoch behind it then.
+    """
 
     path = "train"
     epochs: int = setting(50, 1, 100_000, label="epochs")
+    starts: int = setting(1, 1, 1000, label="starts, an epoch each; the best by the label-free objective goes on")
     batch_size: int = setting(125, 1, 65_536, label="batch size, images")
     learning_rate: float = setting(3e-3, 1e-5, 1e-1, label="rate, peak of the learning rate", live=True, log=True)
     warmup_epochs: float = setting(0.5, 0.0, label="epochs of warm-up")
@@ -121,6 +125,16 @@ class TrainConfig(Section):
     clip: float = setting(100.0, 1e-3, 1e6, label="largest norm of a gradient")
     ema: float = setting(0.998, 0.0, 0.99999, label="decay of the weights' moving average per step; 0 is off")
     seed: int = setting(0, 0, 2**31 - 1, label="seed")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.starts > self.epochs:
+            raise ValueError(f"train.starts={self.starts} needs as many epochs, and train.epochs={self.epochs}")
+
+    @property
+    def longest(self) -> int:
+        """Epochs that the weights which go on are trained for."""
+        return self.epochs - self.starts + 1
 
 
 @dataclass(frozen=True)
@@ -177,10 +191,16 @@ class Config:
         if self.curriculum.enabled and self.routing.k_active is not None:
             raise ValueError("curriculum.enabled sets the unlocked channels; leave routing.k_active out")
         unlocks = self.curriculum.unlock_epochs
-        if self.curriculum.enabled and unlocks and unlocks[-1] >= self.train.epochs:
+        if self.curriculum.enabled and unlocks and unlocks[-1] >= self.train.longest:
             raise ValueError(
-                f"curriculum.unlock_epochs={list(unlocks)} needs train.epochs above {unlocks[-1]}, found "
-                f"{self.train.epochs}: the last channels would stay locked"
+                f"curriculum.unlock_epochs={list(unlocks)} needs more than {unlocks[-1]} epochs of training, and "
+                f"train.epochs={self.train.epochs} with train.starts={self.train.starts} gives {self.train.longest}: "
+                "the last channels would stay locked"
+            )
+        if self.train.starts > 1 and not (self.objective.w_inv or self.objective.w_mi):
+            raise ValueError(
+                f"train.starts={self.train.starts} compares by the label-free objective, and objective.w_inv and "
+                "objective.w_mi are 0; raise them, or set train.starts=1"
             )
         for key in ("use_tau_classifier", "w_label"):
             if getattr(self.objective, key) and not self.data.labels:

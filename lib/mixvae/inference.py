@@ -63,6 +63,16 @@ def _responsibilities(model, params, x, k_active):
     return jax.nn.softmax(lock(model.apply({"params": params}, x, method="encode").logits, k_active))
 
 
+def router_logits(model: MixVAE, params: Any, x: Array) -> Float[np.ndarray, "n k"]:
+    """The logits of q(c|x) of all channels, locked or not."""
+    return in_batches(_router_logits, model, params, x, None)
+
+
+@partial(jax.jit, static_argnums=0)
+def _router_logits(model, params, x, _):
+    return model.apply({"params": params}, x, method="encode").logits
+
+
 def channel_losses(model: MixVAE, params: Any, x: Array, k_active: Any) -> Float[np.ndarray, "k"]:
     """Summed over the images each channel is chosen for: -log p(x|z, e) + KL of that channel's latent, in nats."""
     channel, loss = in_batches(_chosen_loss, model, params, x, k_active)

@@ -23,7 +23,7 @@ from mixvae.state import State
 from mixvae.trainer import Trainer
 
 MAGIC = "mixvae-run"
-VERSION = 1
+VERSION = 2
 PARTS = 20
 CHECKPOINT, PREVIOUS, CONFIG = "run.msgpack", "previous.msgpack", "config.yaml"
 

@@ -55,12 +55,15 @@ def folder(two_epochs, tmp_path):
     return shutil.copytree(two_epochs, tmp_path / "run")
 
 
+STARTS = STAGES | {"train.starts": 2, "curriculum.unlock_epochs": [0, 1]}
+
+
 def files(folder) -> set[str]:
     return set(os.listdir(folder))
 
 
 @pytest.mark.parametrize("stop", [1, 2])
-@pytest.mark.parametrize("settings", [STAGES, PLATEAU], ids=["stages", "plateau"])
+@pytest.mark.parametrize("settings", [STAGES, PLATEAU, STARTS], ids=["stages", "plateau", "starts"])
 def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(settings, stop, dataset, tmp_path):
     config = tiny_config(**settings)
     *_, whole = fit(config, dataset)
@@ -301,8 +304,8 @@ def test_when_both_are_damaged_the_error_names_both(config, dataset, snapshots, 
 def test_another_version_is_named(snapshots, folder):
     for name in (CHECKPOINT, PREVIOUS):
         content = (folder / name).read_bytes()
-        (folder / name).write_bytes(content.replace(b"mixvae-run 1 ", b"mixvae-run 7 ", 1))
-    with pytest.raises(ValueError, match="checkpoint format 7; this version reads format 1"):
+        (folder / name).write_bytes(content.replace(b"mixvae-run 2 ", b"mixvae-run 7 ", 1))
+    with pytest.raises(ValueError, match="checkpoint format 7; this version reads format 2"):
         load(folder, snapshots[0].trainer)
 
 

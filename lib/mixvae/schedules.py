@@ -1,4 +1,4 @@
-"""The live knobs as functions of the epoch, and what holds one of them off its schedule."""
+"""The live knobs as functions of the epochs that the weights have trained, and what holds one off its schedule."""
 
 from typing import NamedTuple
 
@@ -34,10 +34,15 @@ def beta_share(epochs: np.ndarray, objective: ObjectiveConfig) -> np.ndarray:
     return objective.beta_start + (1.0 - objective.beta_start) * np.clip(ramp, 0.0, 1.0)
 
 
+def age(epochs: np.ndarray | float, train: TrainConfig) -> np.ndarray | float:
+    """Epochs that the present weights have been trained for; every start begins at 0, and the best of them goes on."""
+    return epochs - np.minimum(np.floor(epochs), train.starts - 1)
+
+
 def learning_rate(epochs: np.ndarray, train: TrainConfig) -> np.ndarray:
     """A linear warm-up to the peak, then a cosine to `final_rate` of it at the last epoch."""
     warm = np.clip(epochs / max(train.warmup_epochs, 1e-9), 0.0, 1.0)
-    span = max(train.epochs - train.warmup_epochs, 1e-9)
+    span = max(train.longest - train.warmup_epochs, 1e-9)
     done = np.clip((epochs - train.warmup_epochs) / span, 0.0, 1.0)
     cosine = train.final_rate + (1.0 - train.final_rate) * 0.5 * (1.0 + np.cos(np.pi * done))
     return train.learning_rate * np.where(epochs < train.warmup_epochs, warm, cosine)

@@ -7,7 +7,7 @@ import pytest
 
 from mixvae.config import Config, CurriculumConfig, Knobs, ObjectiveConfig, TrainConfig
 from mixvae.config_file import override
-from mixvae.schedules import beta_share, curriculum_start, knobs_at, learning_rate, next_stage, temperature
+from mixvae.schedules import age, beta_share, curriculum_start, knobs_at, learning_rate, next_stage, temperature
 
 UNHELD = Knobs(*[False] * len(Knobs._fields))
 NOTHING = Knobs(*[np.nan] * len(Knobs._fields))
@@ -48,6 +48,21 @@ def test_a_ramp_of_no_epochs_is_a_step():
 def test_the_learning_rate_warms_up_and_falls_as_a_cosine(epoch, rate):
     train = TrainConfig(epochs=10, learning_rate=0.01, warmup_epochs=2, final_rate=0.1)
     assert learning_rate(np.array([epoch]), train) == pytest.approx(rate)
+
+
+def test_every_start_begins_at_0_and_the_best_has_an_epoch_behind_it():
+    train = TrainConfig(starts=3, epochs=8)
+    np.testing.assert_allclose(
+        age(np.array([0, 0.5, 1, 1.9, 2, 2.5, 3, 3.5, 8]), train), [0, 0.5, 0, 0.9, 0, 0.5, 1, 1.5, 6]
+    )
+    np.testing.assert_array_equal(age(np.array([0, 0.5, 4]), TrainConfig()), [0, 0.5, 4])
+
+
+def test_the_learning_rate_of_the_last_epoch_does_not_depend_on_the_starts():
+    one, three = TrainConfig(epochs=6), TrainConfig(epochs=8, starts=3)
+    at = np.linspace(0, 6, 13)
+    np.testing.assert_allclose(learning_rate(at, three), learning_rate(at, one))
+    assert one.longest == three.longest == 6
 
 
 def test_without_a_warm_up_the_first_step_is_at_the_peak():

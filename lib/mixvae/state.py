@@ -9,6 +9,15 @@ from mixvae.config import Knobs
 from mixvae.schedules import Curriculum
 
 
+class Start(NamedTuple):
+    """Weights and optimiser at the end of a start's epoch, and what they are compared by."""
+
+    params: Any
+    average: Any
+    optimiser: Any
+    label_free: Array  # float32, nats: lower is better
+
+
 class State(NamedTuple):
     """All that changes while training, and all that is saved; continuing from a copy gives the same numbers."""
 
@@ -21,6 +30,7 @@ class State(NamedTuple):
     held: Knobs  # bool: taken off its schedule
     tau_counts: Array  # float32 [K, Y]
     curriculum: Curriculum
+    best: Start | tuple[()]  # of the starts so far; empty where there is one start
 
 
 def moment(state: State, plan: Knobs, index: int) -> Knobs:

@@ -56,13 +56,17 @@ def run_steps(
     objective: Objective,
     optimiser: optax.GradientTransformation,
     ema: Float[Array, ""],
+    begun: Int[Array, ""],
     moving: Moving,
     key: Array,
     data: Data,
     knobs: Knobs,
     steps: Int[Array, ""],
 ) -> tuple[Moving, dict[str, Array]]:
-    """`steps` steps with the knobs [i] of each; the terms come as columns whose first `steps` rows are filled."""
+    """`steps` steps with the knobs [i] of each, on weights begun at step `begun`.
+
+    The terms come as columns whose first `steps` rows are filled.
+    """
 
     def take(i: Array, state: tuple[Moving, dict]) -> tuple[Moving, dict]:
         moving, columns = state
@@ -70,7 +74,7 @@ def run_steps(
         key_loss, key_labels = jax.random.split(jax.random.fold_in(key, moving.step))
         batch = draw(key_labels, data, moving.step)
         grads, terms = jax.grad(objective, has_aux=True)(moving.params, key_loss, batch, at)
-        moving = descend(optimiser, ema, moving, grads, at.learning_rate)
+        moving = descend(optimiser, ema, begun, moving, grads, at.learning_rate)
         terms["gradient"] = optax.tree.norm(grads)
         return moving, {name: column.at[i].set(terms[name]) for name, column in columns.items()}
 
@@ -97,6 +101,7 @@ def pixels(x: UInt8[Array, "n h w c"], index: Int[Array, "b"]) -> Float[Array, "
 def descend(
     optimiser: optax.GradientTransformation,
     ema: Float[Array, ""],
+    begun: Int[Array, ""],
     moving: Moving,
     grads: Any,
     learning_rate: Float[Array, ""],
@@ -104,7 +109,8 @@ def descend(
     """One update; the average's decay starts low, so that the first weights are soon forgotten."""
     updates, optimiser_state = optimiser.update(grads, moving.optimiser, moving.params)
     params = jax.tree.map(lambda p, u: p - learning_rate * u, moving.params, updates)
-    decay = jnp.minimum(ema, (1.0 + moving.step) / (10.0 + moving.step))
+    steps = moving.step - begun
+    decay = jnp.minimum(ema, (1.0 + steps) / (10.0 + steps))
     average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, moving.average, params)
     return Moving(params, average, optimiser_state, moving.step + 1)
 

@@ -42,6 +42,19 @@ def certainty(responsibilities: Float[Array, "n k"], table: Float[Array, "k y"])
     return jnp.max(responsibilities * jnp.max(table, axis=-1), axis=-1)
 
 
+def surest(logits: Float[Array, "n k"]) -> Int[np.ndarray, "k"]:
+    """For every channel the image that it is surest of: the largest lead of its logit over the best other one.
+
+    The labels of these images name all channels, one label each. Logits, since q(c|x) is 1.0 in float32 for many.
+    """
+    logits = np.asarray(logits, np.float64)
+    if logits.shape[1] == 1:
+        return logits.argmax(0)
+    ordered = np.sort(logits, axis=1)
+    rival = np.where(logits == ordered[:, -1:], ordered[:, -2:-1], ordered[:, -1:])
+    return (logits - rival).argmax(0)
+
+
 def label_nll(
     responsibilities: Float[Array, "n k"], labels: Int[Array, "n"], table: Float[Array, "k y"]
 ) -> Float[Array, "n"]:

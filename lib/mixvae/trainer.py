@@ -11,14 +11,15 @@ from jaxtyping import Array, Int, UInt8
 from mixvae import curriculum, tau_classifier
 from mixvae.config import LIVE, Config, Knobs
 from mixvae.inference import channel_losses, responsibilities
+from mixvae.invariance import router_objective
 from mixvae.model import MixVAE, build_model
 from mixvae.objective import build_objective
-from mixvae.schedules import curriculum_start, knobs_at, next_stage
+from mixvae.schedules import age, curriculum_start, knobs_at, next_stage
 from mixvae.settings import check
-from mixvae.state import State, moment
+from mixvae.state import Start, State, moment
 from mixvae.step import Data, Moving, build_optimiser, require_finite, run_steps, shuffled
 
-JUDGED = 2000  # training images, about, by which the parents of newcomers are chosen
+JUDGED = 5000  # training images, about, by which starts are compared, and the parents of newcomers chosen
 
 
 class Trainer:
@@ -49,28 +50,36 @@ class Trainer:
         self.objective = build_objective(config, self.model)
         self.optimiser = build_optimiser(config.train.clip, config.train.b2, config.train.weight_decay)
         self.x_train = jnp.asarray(x_train)
+        self.judged = np.asarray(x_train[:: max(1, len(x_train) // JUDGED)])
         self.x_val = x_train[:0] if x_val is None else x_val
         self.steps_per_epoch = len(x_train) // size
         self.set_labels(np.full(len(x_train), tau_classifier.UNLABELLED) if labels is None else labels)
+        self.counts_labels = config.objective.use_tau_classifier
         self._order = (None, None)
 
     def init(self) -> State:
         """The State before the first step."""
         key = jax.random.PRNGKey(self.config.train.seed)
-        params = first_params(self.model, key, self.x_train.shape[1:])
+        fresh = self.first(key)
         nothing = Knobs(*[np.float32(0)] * len(Knobs._fields))
         state = State(
-            params=params,
-            average=params,
-            optimiser=self.optimiser.init(params),
+            params=fresh.params,
+            average=fresh.average,
+            optimiser=fresh.optimiser,
             key=key,
             step=np.int32(0),
             knobs=nothing,
             held=Knobs(*[np.bool_(False)] * len(Knobs._fields)),
             tau_counts=np.zeros((self.config.model.num_components, self.num_classes), np.float32),
             curriculum=curriculum_start(self.config.curriculum),
+            best=fresh if self.config.train.starts > 1 else (),
         )
         return self.recount(self.at_schedule(state))
+
+    def first(self, key: Array) -> Start:
+        """Weights before their first step; any trained ones are better."""
+        params = first_params(self.model, key, self.x_train.shape[1:])
+        return Start(params, params, self.optimiser.init(params), np.float32(np.inf))
 
     def epoch(self, state: State) -> float:
         """Epochs done, with their fraction."""
@@ -97,7 +106,7 @@ class Trainer:
     def plan(self, state: State) -> Knobs:
         """The knobs [steps] of the coming epoch's worth of steps."""
         middles = int(state.step) + 0.5 + np.arange(self.steps_per_epoch)  # at 0 a warm-up would waste the first step
-        epochs = middles / self.steps_per_epoch
+        epochs = age(middles / self.steps_per_epoch, self.config.train)
         return knobs_at(self.config, state.curriculum, state.knobs, state.held, epochs)
 
     def set_curriculum(self, state: State, on: bool) -> State:
@@ -113,19 +122,22 @@ class Trainer:
             )
         moved = state.curriculum._replace(on=np.bool_(on))
         if on and self.config.curriculum.unlock_epochs is not None:
-            moved = next_stage(self.config.curriculum, moved, int(self.epoch(state)), loss=0.0)
+            moved = next_stage(self.config.curriculum, moved, int(age(self.epoch(state), self.config.train)), loss=0.0)
         return self.at_schedule(state._replace(curriculum=moved))
 
     def set_labels(self, labels: Int[np.ndarray, "n"]):
-        """Replace the labels of the training images, -1 where unknown; `recount` makes the tau counts follow."""
+        """Replace the labels of the training images, -1 where unknown; `recount` makes the tau counts follow.
+
+        Labels given so are counted, whether or not the config asked for a tau-classifier of its own.
+        """
         if np.shape(labels) != (len(self.x_train),):
             raise ValueError(f"labels have shape {np.shape(labels)}; expected ({len(self.x_train)},), one an image")
-        self.labels = np.asarray(labels, np.int32)
+        self.labels, self.counts_labels = np.asarray(labels, np.int32), True
         self._labelled = np.argsort(self.labels < 0, kind="stable").astype(np.int32)
 
     def recount(self, state: State) -> State:
         """`state` with the tau counts taken afresh from the labelled images, if a tau-classifier is wanted."""
-        known = np.flatnonzero((self.labels >= 0) & self.config.objective.use_tau_classifier)
+        known = np.flatnonzero((self.labels >= 0) & self.counts_labels)
         q = responsibilities(self.model, state.average, np.asarray(self.x_train[known]), state.knobs.k_active)
         counts = tau_classifier.count(q, self.labels[known], self.num_classes, self.config.objective.alpha0)
         return state._replace(tau_counts=np.asarray(counts, np.float32))
@@ -148,6 +160,7 @@ class Trainer:
             self.objective,
             self.optimiser,
             np.float32(self.config.train.ema),
+            np.int32(min(int(self.epoch(state)), self.config.train.starts - 1) * self.steps_per_epoch),
             moving,
             state.key,
             self.data(state),
@@ -176,16 +189,41 @@ class Trainer:
         return Data(self.x_train, self._order[1], self.labels, self._labelled, known, table)
 
     def end_epoch(self, state: State, columns: dict[str, np.ndarray]) -> State:
-        """The State after an epoch's last step: newcomers unlocked, tau counts afresh."""
-        epoch = int(state.step) // self.steps_per_epoch
+        """The State after an epoch's last step: the next start begun, newcomers unlocked, tau counts afresh."""
+        epoch, starts = int(state.step) // self.steps_per_epoch, self.config.train.starts
+        if 1 < starts >= epoch:
+            state = self.next_start(state, epoch)
+        if epoch < starts:
+            return self.recount(self.at_schedule(state))
         loss = columns.get("validation_loss", columns["recon"] + columns["kl_z"]).mean()
-        moved = next_stage(self.config.curriculum, state.curriculum, epoch, float(loss))
+        moved = next_stage(self.config.curriculum, state.curriculum, epoch - starts + 1, float(loss))
         before = int(state.knobs.k_active)
         state = self.at_schedule(state._replace(curriculum=moved))
         after = int(state.knobs.k_active)
         if after > before and self.config.curriculum.unlock_init == "split":
             state = self.split(state, before, after)
         return self.recount(state)
+
+    def next_start(self, state: State, epoch: int) -> State:
+        """The State with fresh weights; after the last start, with those of the lowest label-free loss."""
+        loss = np.float32(self.label_free_loss(state))
+        done = Start(state.params, state.average, state.optimiser, loss)
+        best = done if loss < state.best.label_free else state.best
+        last = epoch == self.config.train.starts
+        now = best if last else self.first(jax.random.fold_in(state.key, epoch))
+        return state._replace(params=now.params, average=now.average, optimiser=now.optimiser, best=best)
+
+    def label_free_loss(self, state: State) -> float:
+        """w_inv inv - w_mi (2 H - h), nats, of about JUDGED training images by the averaged weights.
+
+        Starts and seeds are compared by it: lower is better. The weights are the config's, the views always the same.
+        """
+        x = self.judged / np.float32(255)
+        a = np.clip(self.objective.view(jax.random.PRNGKey(0), x), 0, 1)
+        q = [responsibilities(self.model, state.average, images, state.knobs.k_active) for images in (x, a)]
+        log_q = [np.log(np.maximum(p, np.finfo(p.dtype).tiny)) for p in q]
+        terms, weights = router_objective(*log_q, state.knobs.k_active), self.config.objective
+        return float(weights.w_inv * terms.inv - weights.w_mi * (2 * terms.H - terms.h))
 
     def evidence_loss(self, state: State, x: UInt8[np.ndarray, "n h w c"]) -> float:
         """Mean of -log p(x|z, e) + KL of the chosen channel's latent, in nats, by the averaged weights."""
@@ -194,9 +232,7 @@ class Trainer:
     def split(self, state: State, before: int, after: int) -> State:
         """Channels `before` ... `after - 1` become perturbed copies of those with the largest summed loss."""
         newcomers = np.arange(before, after)
-        losses = channel_losses(
-            self.model, state.average, np.asarray(self.x_train[:: max(1, len(self.x_train) // JUDGED)]), before
-        )
+        losses = channel_losses(self.model, state.average, self.judged, before)
         parents = curriculum.parents_of(newcomers, losses)
         key = jax.random.fold_in(state.key, int(state.step))
         copied = [curriculum.split(key, self.model, p, parents, newcomers) for p in (state.params, state.average)]

@@ -38,7 +38,7 @@ class ConvBackbone(nn.Module):
 
     output_hw: tuple[int, int] = (28, 28)
     width: int = 16
-    hidden: int = 128
+    hidden: int = 256
 
     @nn.compact
     def __call__(self, z: Float[Array, "*b d"], condition: Callable = unconditioned) -> Float[Array, "*b h w f"]:

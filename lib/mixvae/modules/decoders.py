@@ -132,7 +132,7 @@ class ModularConvDecoder(ModularDecoder):
     """Images from transposed convolutions; `width` features before the last one, `hidden` in the first layer."""
 
     width: int = 16
-    hidden: int = 128
+    hidden: int = 256
 
     def backbone(self) -> nn.Module:
         """z -> [*b, H/2, W/2, width]."""

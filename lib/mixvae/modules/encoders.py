@@ -63,20 +63,22 @@ class DenseEncoder(nn.Module):
 
 
 class ConvEncoder(nn.Module):
-    """Three halvings with residual 3x3 convolutions at the two coarser scales, then one dense layer."""
+    """Overlapping 8x8 patches every 4 pixels, one more halving, then a dense layer over the whole image.
+
+    Overlapping patches first: at full and at half resolution products are narrow and copies large (compare Xiao et al.,
+    2021, for what the overlap is good for).
+    """
 
     posterior: PosteriorHead
     width: int = 16
-    hidden: int = 128
+    hidden: int = 256
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b h w c"]) -> Posterior:
-        h = Normed(Convolution(self.width, stride=2))(x)
-        h = Normed(Convolution(2 * self.width, stride=2))(h)
-        h = h + Normed(Convolution(2 * self.width))(h)
+        h = Normed(Convolution(4 * self.width, stride=4))(x)
+        h = Normed(nn.Dense(2 * self.width))(h)
         h = pad(h, (h.shape[-3] % 2, 0), (h.shape[-2] % 2, 0))
         h = Normed(nn.Dense(4 * self.width))(space_to_depth(h))
-        h = h + Normed(Convolution(4 * self.width))(h)
         h = Normed(nn.Dense(self.hidden))(h.reshape(*h.shape[:-3], -1))
         return self.posterior(h)
 

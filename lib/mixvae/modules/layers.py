@@ -15,10 +15,11 @@ from jaxtyping import Array, Float
 Images = Float[Array, "*b h w c"]
 
 
-def space_to_depth(x: Images) -> Float[Array, "*b h//2 w//2 4*c"]:
-    """Fold every 2 x 2 block of pixels into the features of one; H and W even."""
+def space_to_depth(x: Images, size: int = 2) -> Float[Array, "*b h//size w//size size*size*c"]:
+    """Fold every size x size block of pixels into the features of one; H and W are multiples of `size`."""
     *lead, h, w, c = x.shape
-    return x.reshape(*lead, h // 2, 2, w // 2, 2, c).swapaxes(-4, -3).reshape(*lead, h // 2, w // 2, 4 * c)
+    blocks = x.reshape(*lead, h // size, size, w // size, size, c).swapaxes(-4, -3)
+    return blocks.reshape(*lead, h // size, w // size, size * size * c)
 
 
 def depth_to_space(x: Float[Array, "*b h w 4*c"]) -> Float[Array, "*b 2*h 2*w c"]:
@@ -32,26 +33,23 @@ def pad(x: Images, rows: tuple[int, int], columns: tuple[int, int]) -> Images:
     return jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [rows, columns, (0, 0)])
 
 
-def neighbourhoods(x: Images, size: int) -> Float[Array, "*b h-size+1 w-size+1 size*size*c"]:
-    """Every size x size window of pixels, side by side in the feature axis, row by row."""
-    h, w = x.shape[-3] - size + 1, x.shape[-2] - size + 1
-    return jnp.concatenate([x[..., i : i + h, j : j + w, :] for i in range(size) for j in range(size)], -1)
+def windows(x: Images) -> Float[Array, "*b h-1 w-1 4*c"]:
+    """Every 2 x 2 window of pixels, side by side in the feature axis, row by row."""
+    h, w = x.shape[-3] - 1, x.shape[-2] - 1
+    return jnp.concatenate([x[..., i : i + h, j : j + w, :] for i in range(2) for j in range(2)], -1)
 
 
 class Convolution(nn.Module):
-    """A 3x3 convolution (stride 1), or a 4x4 one that halves height and width (stride 2, odd sizes rounded up)."""
+    """Divides height and width by an even `stride`, rounded up; its kernel is twice as wide, so windows overlap."""
 
     features: int
-    stride: int = 1
+    stride: int
 
     @nn.compact
     def __call__(self, x: Images) -> Images:
-        if self.stride == 1:
-            windows = neighbourhoods(pad(x, (1, 1), (1, 1)), 3)
-        else:
-            h, w = x.shape[-3:-1]
-            windows = neighbourhoods(space_to_depth(pad(x, (1, 1 + h % 2), (1, 1 + w % 2))), 2)
-        return nn.Dense(self.features)(windows)
+        margins = (self.stride + -n % self.stride for n in x.shape[-3:-1])
+        padded = pad(x, *((m // 2, m - m // 2) for m in margins))
+        return nn.Dense(self.features)(windows(space_to_depth(padded, self.stride)))
 
 
 class TransposedConvolution(nn.Module):
@@ -62,17 +60,16 @@ class TransposedConvolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: Images) -> Images:
-        phases = nn.Dense(4 * self.features)(neighbourhoods(pad(x, (1, 1), (1, 1)), 2))
+        phases = nn.Dense(4 * self.features)(windows(pad(x, (1, 1), (1, 1))))
         h, w = self.output_hw or (2 * x.shape[-3], 2 * x.shape[-2])
         return depth_to_space(phases)[..., 1 : 1 + h, 1 : 1 + w, :]
 
 
-def conv_kernel(kernel: Any, stride: int = 1) -> Array:
-    """`nn.Conv`'s [size, size, C, F] kernel as `Convolution`'s Dense kernel."""
-    *_, c, f = kernel.shape
-    if stride == 1:
-        return kernel.reshape(9 * c, f)
-    return kernel.reshape(2, 2, 2, 2, c, f).transpose(0, 2, 1, 3, 4, 5).reshape(16 * c, f)
+def conv_kernel(kernel: Any) -> Array:
+    """`nn.Conv`'s [2 stride, 2 stride, C, F] kernel as `Convolution`'s Dense kernel."""
+    size, _, c, f = kernel.shape
+    stride = size // 2
+    return kernel.reshape(2, stride, 2, stride, c, f).transpose(0, 2, 1, 3, 4, 5).reshape(size * size * c, f)
 
 
 def transposed_kernel(kernel: Any) -> Array:

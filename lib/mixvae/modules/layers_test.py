@@ -17,8 +17,8 @@ from mixvae.modules.layers import (
 B, K, C, F = 2, 3, 3, 4
 SIZES = [(20, 29), (9, 30)]
 PAIRS = {
-    "stride 1": (Convolution(F), nn.Conv(F, (3, 3)), conv_kernel),
-    "stride 2": (Convolution(F, stride=2), nn.Conv(F, (4, 4), (2, 2)), lambda k: conv_kernel(k, stride=2)),
+    "stride 2": (Convolution(F, stride=2), nn.Conv(F, (4, 4), (2, 2)), conv_kernel),
+    "stride 4": (Convolution(F, stride=4), nn.Conv(F, (8, 8), (4, 4)), conv_kernel),
     "transposed": (TransposedConvolution(F), nn.ConvTranspose(F, (4, 4), (2, 2)), transposed_kernel),
 }
 
@@ -35,7 +35,7 @@ def same(found, expected):
 @pytest.mark.parametrize("name", PAIRS)
 def test_equals_flax_in_values_and_gradients(name, h, w):
     ours, theirs, reorder = PAIRS[name]
-    size = 3 if name == "stride 1" else 4
+    size = theirs.kernel_size[0]
     x, kernel, bias = normal(0, B, K, h, w, C), normal(1, size, size, C, F) / size, normal(2, F)
     ours_bias = np.tile(bias, 4) if name == "transposed" else bias
     weigh = normal(3, *jax.eval_shape(theirs.apply, {"params": {"kernel": kernel, "bias": bias}}, x).shape)

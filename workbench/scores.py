@@ -1,0 +1,93 @@
+"""What a run reached, on test images whose labels score and choose nothing."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mixvae import Dataset, predict
+from mixvae import metrics as m
+from mixvae import tau_classifier as tau
+from mixvae.data import draw_labels
+from mixvae.inference import Prediction, channel_losses, responsibilities, router_logits
+from mixvae.losses import kl_latents, kl_normal
+from mixvae.runs import Snapshot
+from mixvae.trainer import Trainer
+
+
+def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
+    """Every figure of a result row, by the averaged weights of the final epoch; nats are an image's, MSE a pixel's.
+
+    `label_free` is by training images, and what seeds are ranked by. Where the test images have labels:
+    `label_accuracy` is by the run's own labels, `accuracy_one_per_class` and `accuracy_asked` by one label a class
+    drawn with the run's seed and by one label a channel asked for, both given after training.
+    """
+    trainer, state = snapshot.trainer, snapshot.state
+    prediction = predict(trainer.model, state, dataset.x_test)
+    usage = np.bincount(prediction.channel, minlength=trainer.config.model.num_components) / len(dataset.x_test)
+    pixels = dataset.x_test / np.float32(255)
+    result = {
+        "label_free": trainer.label_free_loss(state),
+        "test_images": len(pixels),
+        "active_channels": m.active_channels(usage),
+        "effective_channels": m.effective_channels(usage),
+        "mse": float(np.mean(np.square(prediction.mean - pixels))),
+        **evidence(snapshot, prediction, dataset),
+    }
+    known = dataset.y_test >= 0
+    if known.sum() < m.MINIMUM:
+        return result
+    channel, labels = prediction.channel[known], dataset.y_test[known]
+    for name in ("clustering_accuracy", "nmi", "ari", "majority_purity"):
+        result[name] = getattr(m, name)(channel, labels)
+    z = chosen_latents(prediction)[known]
+    result["plane_separation"] = m.plane_separation(z, channel, labels)
+    return result | named(snapshot, dataset, prediction.responsibilities[known], labels)
+
+
+def evidence(snapshot: Snapshot, prediction: Prediction, dataset: Dataset) -> dict[str, float]:
+    """`nats` = -log p(x|z, e) of the chosen channel at its mean latent; `kl_z` over all channels, once where shared."""
+    trainer, state = snapshot.trainer, snapshot.state
+    kl = np.asarray(kl_normal(prediction.z_mean_per_component, prediction.z_log_var_per_component))
+    total = channel_losses(trainer.model, state.average, dataset.x_test, state.knobs.k_active).sum() / len(kl)
+    latents = kl[:, :1] if trainer.config.model.latent_layout == "shared" else kl
+    return {
+        "nats": float(total - kl[np.arange(len(kl)), prediction.channel].mean(dtype=np.float64)),
+        "kl_z": float(np.mean(kl_latents(latents, prediction.responsibilities, "all"))),
+    }
+
+
+def chosen_latents(prediction: Prediction) -> Float[np.ndarray, "n d"]:
+    """The mean latent of every image in the channel that it is routed to."""
+    return prediction.z_mean_per_component[np.arange(len(prediction.channel)), prediction.channel]
+
+
+def named(
+    snapshot: Snapshot, dataset: Dataset, q: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n"]
+) -> dict[str, float]:
+    """Accuracies of the tau-classifier on test images with responsibilities `q` and these `labels`."""
+    trainer, state = snapshot.trainer, snapshot.state
+    result = {}
+    if trainer.counts_labels:
+        result["label_accuracy"] = accuracy(q, labels, state.tau_counts)
+    if (dataset.y_train < 0).any():
+        return result
+    seed, classes = trainer.config.train.seed, trainer.num_classes
+    spent = {
+        "accuracy_one_per_class": np.flatnonzero(draw_labels(dataset.y_train, classes, classes, seed) >= 0),
+        "accuracy_asked": asked(trainer, state),
+    }
+    for name, images in spent.items():
+        claims = responsibilities(trainer.model, state.average, dataset.x_train[images], state.knobs.k_active)
+        counts = tau.count(claims, dataset.y_train[images], classes, trainer.config.objective.alpha0)
+        result[name] = accuracy(q, labels, counts)
+    return result
+
+
+def asked(trainer: Trainer, state) -> Int[np.ndarray, "k"]:
+    """The training images whose labels say most: of every unlocked channel the one it is surest of."""
+    logits = router_logits(trainer.model, state.average, np.asarray(trainer.x_train))
+    return tau.surest(logits[:, : int(state.knobs.k_active)])
+
+
+def accuracy(q: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n"], counts: Float[np.ndarray, "k y"]) -> float:
+    """Share of images whose most probable label by the tau table is theirs."""
+    return float(np.mean(np.argmax(tau.predict(q, tau.channel_labels(counts)), 1) == labels))
