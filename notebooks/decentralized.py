@@ -22,14 +22,15 @@ with app.setup(hide_code=True):
 
 
 @app.cell(hide_code=True)
-def _(buttons, channels, config, curves, fault, frame_rate, knobs, planes, refresh, release, start, structure):
+def _(asking, buttons, channels, config, curves, fault, frame_rate, knobs, planes, refresh, release, start, structure):
     panel = mo.vstack(
         [
             mo.md("**Structure** · a change builds a new model"),
             mo.vstack([*structure.elements.values(), channels], gap=0.2),
             *([mo.callout(fault, kind="warn")] if fault else []),
             mo.md("**Live** · moves while training"),
-            controls.panel(knobs, config or start, start.data.labels),
+            controls.panel(knobs, config or start, start.data.labels, asking.value),
+            asking,
             release,
             frame_rate,
             refresh,
@@ -112,6 +113,12 @@ def _(live):
 
 
 @app.cell(hide_code=True)
+def _(live):
+    asking = mo.ui.switch(label="ask for one label a channel", on_change=lambda on: live.ask() if on else live.forget())
+    return (asking,)
+
+
+@app.cell(hide_code=True)
 def _(view):
     planes = mo.ui.anywidget(view)
     return (planes,)
@@ -124,8 +131,8 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(dataset, live, refresh):
-    _ = refresh.value  # a tick runs this cell again
+def _(asking, dataset, live, refresh):
+    _ = refresh.value, asking.value  # a tick or a label runs this cell again
     weights, title = live.matrix()
     curves = mo.hstack(
         [

@@ -95,9 +95,9 @@ def log_steps(low: float, high: float, value: float) -> list[float]:
     return sorted(steps | {value})
 
 
-def panel(knobs: mo.ui.dictionary, config: Config, labels: int) -> mo.Html:
+def panel(knobs: mo.ui.dictionary, config: Config, labels: int, asked: bool = False) -> mo.Html:
     """The live knobs, and beside one that cannot change training now, why not."""
-    why = idle(config, knobs.value, labels)
+    why = idle(config, knobs.value, labels, asked)
     rows = []
     for name, element in knobs.elements.items():
         rows.append(element)
@@ -111,8 +111,11 @@ def note(words: str) -> mo.Html:
     return mo.Html(f'<div style="font-size: 0.72rem; opacity: 0.75; margin: -0.2rem 0 0">{html.escape(words)}</div>')
 
 
-def idle(config: Config, knobs: Mapping[str, Any], labels: int) -> dict[str, str]:
-    """Why a live knob cannot change training as things stand, by its name; no entry where it can."""
+def idle(config: Config, knobs: Mapping[str, Any], labels: int, asked: bool = False) -> dict[str, str]:
+    """Why a live knob cannot change training as things stand, by its name; no entry where it can.
+
+    `labels` are the config's, `asked` says whether there are some that were asked for.
+    """
     why = {}
     if config.routing.estimator == "exact":
         why["tau"] = "the exact estimator has no temperature"
@@ -123,9 +126,9 @@ def idle(config: Config, knobs: Mapping[str, Any], labels: int) -> dict[str, str
         why |= dict.fromkeys(("k_active", *alone), "there is one channel")
     elif knobs["k_active"] == 1 and not knobs["curriculum"]:
         why |= dict.fromkeys(alone, "one channel is unlocked")
-    if not labels:
+    if not (labels or asked):
         why["w_label"] = "no training image has a label"
-    elif config.objective.label_target == "tau" and not config.objective.use_tau_classifier:
+    elif config.objective.label_target == "tau" and not (config.objective.use_tau_classifier or asked):
         why["w_label"] = "acts through the tau table, and there is no tau-classifier"
     if config.curriculum.k_active_schedule[-1] > config.model.num_components:
         stages = list(config.curriculum.k_active_schedule)

@@ -13,6 +13,7 @@ LABEL_FREE = {
     "objective.w_inv": 1000.0,
     "objective.w_mi": 1000.0,
     "augment.shift": 2.0,
+    "augment.scale": 0.25,
     "train.clip": 1000.0,
 }
 SHARED = {"model.latent_layout": "shared"}

@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 
 from mixvae import Config, Dataset, Knobs, State, Trainer
+from mixvae.data import draw_labels
 from mixvae.runs import Row, Snapshot, build_trainer
 from mixvae.schedules import constant
+from mixvae.tau_classifier import UNLABELLED
 from workbench.channel_view import ChannelView
 from workbench.curves import with_chunk
+from workbench.scores import asked
 from workbench.snapshot import Points, transfer
 
 STEP_SECONDS_AT_START = 0.05
@@ -42,6 +45,7 @@ class LiveRun:
         self._wake, self._quit = threading.Event(), threading.Event()
         self._steps_asked, self._training, self._saved = 0, False, False
         self._panel: dict[str, float] = {}
+        self._asked: np.ndarray | None = None  # labels [N], where some were asked for
         self.error: Exception | None = None
         self._step_seconds, self._speed, self._warm = STEP_SECONDS_AT_START, 0.0, False
         view.set_points(self.points.labels, dataset.class_names)
@@ -83,6 +87,14 @@ class LiveRun:
         `curriculum` is a switch among them. Training never compiles anew for any of it.
         """
         self._command(lambda: self._follow(dict(knobs)))
+
+    def ask(self):
+        """Spend one label a channel, that of the training image it is surest of now; the tau table follows at once."""
+        self._command(self._ask)
+
+    def forget(self):
+        """Take back the labels that were asked for."""
+        self._command(self._forget)
 
     def close(self):
         """End the worker."""
@@ -148,6 +160,7 @@ class LiveRun:
         self._say("compiling")
         old = (self.trainer, self.state)
         trainer = build_trainer(config, self.dataset)
+        self._label(trainer)
         state, kept = transfer(*old, trainer) if keep and self.trainer else (trainer.init(), "starts anew")
         self.trainer, self.state, self._saved = trainer, state, False
         self._step_seconds, self._speed, self._warm = STEP_SECONDS_AT_START, 0.0, False
@@ -186,6 +199,32 @@ class LiveRun:
         if self._saved:
             self._restart()
         self._steps_asked += steps
+
+    def _ask(self):
+        images = asked(self.trainer, self.state)
+        if (self.dataset.y_train[images] == UNLABELLED).all():
+            raise ValueError(f"{self.dataset.name} has no labels to ask for")
+        self._asked = np.full(len(self.dataset.y_train), UNLABELLED, np.int32)
+        self._asked[images] = self.dataset.y_train[images]
+        self._recount()
+
+    def _forget(self):
+        self._asked = None
+        self._recount()
+
+    def _recount(self):
+        self._label(self.trainer)
+        self.state = self.trainer.recount(self.state)
+        self._publish(whole=not self._training)
+
+    def _label(self, trainer: Trainer):
+        """The labels that the config draws, and those asked for beside them."""
+        data, objective = trainer.config.data, trainer.config.objective
+        drawn = draw_labels(self.dataset.y_train, data.labels, trainer.num_classes, trainer.config.train.seed)
+        if self._asked is None:
+            trainer.set_labels(drawn, objective.use_tau_classifier)
+        else:
+            trainer.set_labels(np.where(self._asked == UNLABELLED, drawn, self._asked))
 
     def _follow(self, knobs: dict[str, float]):
         self._panel = self._panel | knobs

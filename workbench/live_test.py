@@ -342,6 +342,48 @@ def test_labels_act_through_the_tau_table_only_with_a_tau_classifier(classifier,
     live.close()
 
 
+def test_labels_asked_for_name_the_channels_at_once_and_survive_a_rebuild(screen):
+    live = make(screen, **UNLABELLED, **LONG)
+    live.step(20)
+    assert live.settled() and not live.trainer.counts_labels
+    live.ask()
+    assert live.settled() and live.error is None and screen.frames[-1].step == 20
+    known = live.trainer.labels >= 0
+    assert 1 <= known.sum() <= 5 and (live.trainer.labels[known] == DATASET.y_train[known]).all()
+    assert live.state.tau_counts.sum() == pytest.approx(known.sum() + 5 * 3, rel=1e-4)
+    assert any(title.startswith('"') for title in screen.frames[-1].titles)
+    live.configure(tiny_config(**UNLABELLED, **LONG, **{"model.output": "heteroscedastic"}))
+    assert live.settled() and ((live.trainer.labels >= 0) == known).all() and live.trainer.counts_labels
+    live.forget()
+    assert live.settled() and not live.trainer.counts_labels and (live.trainer.labels == -1).all()
+    np.testing.assert_array_equal(live.state.tau_counts, np.ones((5, 3)))
+    live.close()
+
+
+def test_labels_asked_for_pull_at_the_router(screen):
+    config, params = tiny_config(**OFF, **UNLABELLED), []
+    for ask in (False, True):
+        live = make(screen, **OFF, **UNLABELLED)
+        live.follow(panel(config, w_label=5000.0))
+        if ask:
+            live.ask()
+        live.step(8)
+        assert live.settled() and live.state.step == 8
+        params.append(np.concatenate([np.ravel(a) for a in jax.tree.leaves(live.state.params)]))
+        assert ("w_label" in idle(config, panel(config), 0, asked=ask)) is not ask
+        live.close()
+    assert np.abs(params[1] - params[0]).max() > 1e-2
+
+
+def test_several_starts_are_told_apart(screen):
+    live = make(screen, **{"train.starts": 2})
+    live.start()
+    screen.wait(lambda: screen.frames and screen.frames[-1].status == "finished")
+    said = [frame.status for frame in screen.frames]
+    assert "training: start 1 of 2" in said and "training: start 2 of 2" in said and "training" in said
+    live.close()
+
+
 @pytest.mark.parametrize("knob", [{"tau": 5.0}, {"k_active": 2}])
 def test_what_the_eye_sees_of_a_knob_needs_no_step(knob, live, screen):
     before = screen.frames[-1]

@@ -6,7 +6,8 @@ import pytest
 
 from mixvae.runs import CHECKPOINT, CONFIG, PREVIOUS
 from workbench import __main__ as command
-from workbench.__main__ import CONFIGS, main
+from workbench.__main__ import main
+from workbench.presets import CONFIGS
 
 SMALL = {
     "data.name": "digits",
@@ -17,10 +18,11 @@ SMALL = {
     "objective.w_inv": "0",
     "objective.w_mi": "0",
     "train.epochs": "2",
+    "train.starts": "1",
     "train.learning_rate": "1e-3",
 }
 SCORES = {
-    "label_free_objective",
+    "label_free",
     "test_images",
     "active_channels",
     "effective_channels",
@@ -28,6 +30,12 @@ SCORES = {
     "clustering_accuracy",
     "nmi",
     "ari",
+    "majority_purity",
+    "plane_separation",
+    "nats",
+    "kl_z",
+    "accuracy_one_per_class",
+    "accuracy_asked",
 }
 
 
@@ -38,7 +46,7 @@ def train(*arguments: str, **settings: str) -> list[str]:
 
 
 def scores(text: str) -> dict[str, float]:
-    return {name: float(value) for name, value in re.findall(r"^  (\w+) +([\d.]+)$", text, re.MULTILINE)}
+    return {name: float(value) for name, value in re.findall(r"^  (\w+) +(-?[\d.]+)$", text, re.MULTILINE)}
 
 
 def contents(folder) -> dict[str, bytes]:

@@ -113,3 +113,16 @@ def test_channels_without_a_label_are_named():
 def test_refusals_say_what_was_found(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_surest_image_of_a_channel_leads_by_most():
+    logits = np.array([[5, 4, 0], [9, 1, 8.5], [0, 3, 1], [90, 95, 88], [1, 1, 1.5], [200, 100, 90]], np.float32)
+    np.testing.assert_array_equal(surest(logits), [5, 3, 4])  # leads: channel 0 by 100, 1 by 5, 2 by 0.5
+    np.testing.assert_array_equal(surest(logits[:, :1]), [5])
+
+
+def test_the_surest_image_is_found_where_the_probabilities_are_all_1():
+    logits = np.zeros((4, 2), np.float32)
+    logits[:, 0] = [40, 50, 45, -60]
+    assert (np.asarray(softmax(logits, axis=1))[:3, 0] == 1).all()
+    np.testing.assert_array_equal(surest(logits), [1, 3])

@@ -53,8 +53,8 @@ class Trainer:
         self.judged = np.asarray(x_train[:: max(1, len(x_train) // JUDGED)])
         self.x_val = x_train[:0] if x_val is None else x_val
         self.steps_per_epoch = len(x_train) // size
-        self.set_labels(np.full(len(x_train), tau_classifier.UNLABELLED) if labels is None else labels)
-        self.counts_labels = config.objective.use_tau_classifier
+        labels = np.full(len(x_train), tau_classifier.UNLABELLED) if labels is None else labels
+        self.set_labels(labels, config.objective.use_tau_classifier)
         self._order = (None, None)
 
     def init(self) -> State:
@@ -125,14 +125,14 @@ class Trainer:
             moved = next_stage(self.config.curriculum, moved, int(age(self.epoch(state), self.config.train)), loss=0.0)
         return self.at_schedule(state._replace(curriculum=moved))
 
-    def set_labels(self, labels: Int[np.ndarray, "n"]):
+    def set_labels(self, labels: Int[np.ndarray, "n"], counted: bool = True):
         """Replace the labels of the training images, -1 where unknown; `recount` makes the tau counts follow.
 
-        Labels given so are counted, whether or not the config asked for a tau-classifier of its own.
+        The tau-classifier counts them, whatever the config says of its own, unless `counted` is false.
         """
         if np.shape(labels) != (len(self.x_train),):
             raise ValueError(f"labels have shape {np.shape(labels)}; expected ({len(self.x_train)},), one an image")
-        self.labels, self.counts_labels = np.asarray(labels, np.int32), True
+        self.labels, self.counts_labels = np.asarray(labels, np.int32), counted
         self._labelled = np.argsort(self.labels < 0, kind="stable").astype(np.int32)
 
     def recount(self, state: State) -> State:
