@@ -11,9 +11,10 @@ with app.setup(hide_code=True):
 
     from mixvae import load_config, load_dataset
     from mixvae.runs import open_run
-    from workbench import charts, controls
+    from workbench import charts, controls, sweep, tables
     from workbench.cache import use_compilation_cache
     from workbench.channel_view import ChannelView
+    from workbench.experiments import EXPERIMENTS
     from workbench.live import LiveRun
 
     SHOWCASE = Path(__file__).parent.parent / "data" / "showcase"
@@ -39,6 +40,23 @@ def _(asking, buttons, channels, config, curves, fault, frame_rate, knobs, plane
     )
     head = mo.hstack([mo.md("### Decentralized latents"), mo.hstack(buttons, justify="end")], align="center")
     controls.page(panel, mo.vstack([head, planes, curves], gap=0.4))
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    rows, points = sweep.read("separation"), sweep.read("separation_planes")
+    arms = ("decentralized", "shared")
+    answers = [
+        f"- {tables.verdict(rows, figure, *(arm + objective for arm in arms))}"
+        for objective in ("", ", label-free")
+        for figure in ("plane_separation", "clustering_accuracy")
+    ]
+    said = mo.md(
+        f"{EXPERIMENTS['separation'].question}\n\n{tables.table('separation', rows)}\n" + "\n".join(answers) + "\n\n"
+        "Live: set *layout* to *shared*, press Train, and compare."
+    )
+    mo.accordion({"Experiment 1": mo.vstack([said, *([] if points.is_empty() else [charts.planes_chart(points)])])})
     return
 
 

@@ -105,6 +105,28 @@ def matrix_chart(frame: pl.DataFrame, name: str, width: int = 170, height: int =
     )
 
 
+def planes_chart(points: pl.DataFrame, side: int = 84) -> alt.Chart:
+    """Where each arm puts test images: a row an arm, a plane a channel, every plane on a scale of its own arm."""
+
+    def row(arm: str) -> alt.Chart:
+        return (
+            alt.Chart(points.filter(pl.col("arm") == arm))
+            .mark_circle(size=9, opacity=0.7)
+            .encode(
+                x=alt.X("z1:Q", title=None, axis=None),
+                y=alt.Y("z2:Q", title=None, axis=None),
+                color=alt.Color("label:N", scale=alt.Scale(scheme="tableau10")),
+                tooltip=["channel:O", "label:N", alt.Tooltip("z1:Q", format=".2f"), alt.Tooltip("z2:Q", format=".2f")],
+            )
+            .properties(width=side, height=side)
+            .facet(alt.Facet("channel:O", title=None, header=alt.Header(labelFontSize=10)), spacing=4)
+            .properties(title=title(arm))
+        )
+
+    arms = points["arm"].unique(maintain_order=True)
+    return alt.vconcat(*map(row, arms)).resolve_scale(x="independent", y="independent").properties(**PAGE)
+
+
 def title(text: str) -> alt.Title:
     """A chart's title, at its left."""
     return alt.Title(text, anchor="start", fontSize=12)

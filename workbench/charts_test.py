@@ -97,3 +97,21 @@ def test_the_matrix_chart_shows_the_share_on_a_fixed_scale_under_the_given_name(
 def test_before_the_first_step_a_chart_is_empty_but_whole(chart):
     made = spec(chart())
     assert rows(made) == [] and made["title"]["text"]
+
+
+def test_planes_are_a_row_an_arm_and_a_plane_a_channel():
+    points = pl.DataFrame(
+        {
+            "arm": ["b", "b", "a"],
+            "channel": [1, 0, 1],
+            "z1": [0.5, 1.5, 2.5],
+            "z2": [-1.0, 0.0, 1.0],
+            "label": [7, 3, 7],
+        }
+    )
+    made = spec(charts.planes_chart(points))
+    assert [row["title"]["text"] for row in made["vconcat"]] == ["b", "a"]
+    assert {row["facet"]["field"] for row in made["vconcat"]} == {"channel"}
+    drawn = [made["datasets"][row["data"]["name"]] for row in made["vconcat"]]
+    assert [[point["z1"] for point in row] for row in drawn] == [[0.5, 1.5], [2.5]]
+    assert fields(made["vconcat"][0]["spec"]["encoding"]) == {"x": "z1", "y": "z2", "color": "label"}

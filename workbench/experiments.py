@@ -4,30 +4,33 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from mixvae import Config
-from mixvae.config_file import override
+from mixvae.config_file import override, to_dict
 from workbench.presets import read_config
 
-LABEL_FREE = {
-    "routing.router_recon": 0.0,
-    "objective.beta_c": 0.0,
-    "objective.w_inv": 1000.0,
-    "objective.w_mi": 1000.0,
-    "augment.shift": 2.0,
-    "augment.scale": 0.25,
-    "train.clip": 1000.0,
-}
+LABEL_FREE = (  # what fast sets to make channels into classes, beside its networks and the length of its training
+    "routing.router_recon",
+    "objective.beta_c",
+    "objective.w_inv",
+    "objective.w_mi",
+    "augment.shift",
+    "augment.scale",
+    "train.clip",
+)
 SHARED = {"model.latent_layout": "shared"}
 
 
 class Arm(NamedTuple):
-    """A preset, and the settings that differ from it."""
+    """A preset, the settings that differ from it, and whether the label-free objective of `fast` replaces its own."""
 
     preset: str
     settings: dict[str, Any] = {}  # noqa: RUF012
+    label_free: bool = False
 
     def config(self, seed: int) -> Config:
         """The run of one seed."""
-        return override(read_config(self.preset), {**self.settings, "train.seed": seed})
+        fast = to_dict(read_config("fast"))
+        borrowed = {path: fast[path.split(".")[0]][path.split(".")[1]] for path in LABEL_FREE if self.label_free}
+        return override(read_config(self.preset), {**borrowed, **self.settings, "train.seed": seed})
 
 
 class Experiment(NamedTuple):
@@ -37,6 +40,7 @@ class Experiment(NamedTuple):
     seeds: int
     arms: dict[str, Arm]
     figures: tuple[str, ...]
+    planes: bool = False  # keep where seed 0 of every arm puts some test images
 
 
 EXPERIMENTS = {
@@ -64,8 +68,8 @@ EXPERIMENTS = {
         {
             "decentralized": Arm("validate_decentralized"),
             "shared": Arm("validate_decentralized", SHARED),
-            "decentralized, label-free": Arm("validate_decentralized", LABEL_FREE),
-            "shared, label-free": Arm("validate_decentralized", {**LABEL_FREE, **SHARED}),
+            "decentralized, label-free": Arm("validate_decentralized", label_free=True),
+            "shared, label-free": Arm("validate_decentralized", SHARED, label_free=True),
         },
         (
             "plane_separation",
@@ -77,6 +81,7 @@ EXPERIMENTS = {
             "mse",
             "kl_z",
         ),
+        planes=True,
     ),
     "collapse": Experiment(
         "Does any channel stay without images, whatever the conditioning and the estimator?",

@@ -11,6 +11,9 @@ from mixvae.inference import Prediction, channel_losses, responsibilities, route
 from mixvae.losses import kl_latents, kl_normal
 from mixvae.runs import Snapshot
 from mixvae.trainer import Trainer
+from workbench.snapshot import plane
+
+PLACED = 1000
 
 
 def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
@@ -41,6 +44,16 @@ def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
     z = chosen_latents(prediction)[known]
     result["plane_separation"] = m.plane_separation(z, channel, labels)
     return result | named(snapshot, dataset, prediction.responsibilities[known], labels)
+
+
+def placed(snapshot: Snapshot, dataset: Dataset, images: int = PLACED) -> list[dict[str, float]]:
+    """The first test images as points: `channel`, `z1` and `z2` in its plane, and the `label` that colours them."""
+    prediction = predict(snapshot.trainer.model, snapshot.state, dataset.x_test[:images])
+    z = plane(chosen_latents(prediction))
+    return [
+        {"channel": int(c), "z1": float(z1), "z2": float(z2), "label": int(y)}
+        for c, (z1, z2), y in zip(prediction.channel, z, dataset.y_test, strict=False)
+    ]
 
 
 def evidence(snapshot: Snapshot, prediction: Prediction, dataset: Dataset) -> dict[str, float]:

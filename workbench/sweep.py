@@ -15,13 +15,14 @@ import polars as pl
 
 from mixvae import Config, load_dataset
 from mixvae.config_file import dump_config
-from mixvae.runs import fit, write_atomically
+from mixvae.runs import fit, save, write_atomically
 from workbench.cache import use_compilation_cache
 from workbench.experiments import EXPERIMENTS
-from workbench.scores import scores
+from workbench.scores import placed, scores
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "data" / "results"
+RUNS = ROOT / "data" / "runs"
 
 
 class Job(NamedTuple):
@@ -47,10 +48,13 @@ def jobs(experiment: str, arms: list[str] | None = None, seeds: list[int] | None
     ]
 
 
-def sweep(todo: list[Job], folder: Path = RESULTS) -> Iterator[tuple[Job, dict[str, Any] | Exception | None]]:
+def sweep(
+    todo: list[Job], folder: Path = RESULTS, runs: Path = RUNS
+) -> Iterator[tuple[Job, dict[str, Any] | Exception | None]]:
     """Every job, with its row, the error that ended it, or None where its row was there already.
 
-    `seconds` is from the start of the job's process to its last score.
+    `seconds` is from the start of the job's process to its last score. A light copy of the run stays in `runs`, under
+    its config's hash.
     """
     for job in todo:
         if finished(job, folder):
@@ -59,21 +63,24 @@ def sweep(todo: list[Job], folder: Path = RESULTS) -> Iterator[tuple[Job, dict[s
         start = time.perf_counter()
         try:
             with ProcessPoolExecutor(1, get_context("spawn")) as process:
-                reached = process.submit(reach, job.config).result()
+                reached, points = process.submit(reach, job.config, runs / job.config_hash).result()
         except Exception as error:
             yield job, error
             continue
         row = {**described(job), "seconds": round(time.perf_counter() - start, 1), **reached}
         append(folder / f"{job.experiment}.csv", row)
+        if EXPERIMENTS[job.experiment].planes and job.config.train.seed == 0:
+            append(folder / f"{job.experiment}_planes.csv", *({"arm": job.arm, **point} for point in points))
         yield job, row
 
 
-def reach(config: Config) -> dict[str, Any]:
-    """Train to the last epoch; the scores, and the device."""
+def reach(config: Config, folder: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """Train to the last epoch and keep the run; its device and its scores, and some test images in its planes."""
     use_compilation_cache()
     dataset = load_dataset(config.data.name, validation=config.data.validation)
     *_, last = fit(config, dataset)
-    return {"device": jax.devices()[0].device_kind, **scores(last, dataset)}
+    save(folder, config, last.state, last.history, light=True)
+    return {"device": jax.devices()[0].device_kind, **scores(last, dataset)}, placed(last, dataset)
 
 
 def described(job: Job) -> dict[str, Any]:
@@ -118,10 +125,9 @@ def finished(job: Job, folder: Path) -> bool:
     return not rows.is_empty() and not rows.filter(same).is_empty()
 
 
-def append(path: Path, row: dict[str, Any]):
-    """One more row, by rename; a figure that other rows lack becomes a column that is empty there."""
+def append(path: Path, *new: dict[str, Any]):
+    """More rows, by rename; a figure that other rows lack becomes a column that is empty there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows, new = read(path.stem, path.parent), pl.DataFrame([row])
-    content = io.BytesIO()
-    pl.concat([rows, new], how="diagonal_relaxed").write_csv(content, float_precision=5)
+    rows, content = read(path.stem, path.parent), io.BytesIO()
+    pl.concat([rows, pl.DataFrame(new)], how="diagonal_relaxed").write_csv(content, float_precision=5)
     write_atomically(path, content.getvalue())

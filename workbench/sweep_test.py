@@ -3,7 +3,8 @@
 import polars as pl
 import pytest
 
-from mixvae import Config
+from mixvae import Config, load_dataset
+from mixvae.runs import open_run
 from workbench import experiments, sweep, tables
 from workbench.experiments import EXPERIMENTS, Arm, Experiment
 
@@ -20,6 +21,7 @@ SMALL = Experiment(
     2,
     {"film": Arm("plain", DIGITS), "none": Arm("plain", DIGITS | {"model.conditioning": "none"})},
     ("mse", "active_channels"),
+    planes=True,
 )
 
 
@@ -28,9 +30,10 @@ def small(monkeypatch):
     monkeypatch.setitem(EXPERIMENTS, "small", SMALL)
 
 
-def reached(config: Config) -> dict:
+def reached(config: Config, folder=None) -> dict:
     """Stands for a training."""
-    return {"device": "none", "mse": 0.1 + config.train.seed / 10, "active_channels": 3}
+    point = {"channel": 2, "z1": 0.5, "z2": -0.5, "label": config.train.seed}
+    return {"device": "none", "mse": 0.1 + config.train.seed / 10, "active_channels": 3}, [point] * 4
 
 
 def swept(monkeypatch, folder, reach=reached, **chosen):
@@ -46,7 +49,7 @@ def swept(monkeypatch, folder, reach=reached, **chosen):
         def __exit__(self, *_):
             pass
 
-        def submit(self, function, config):
+        def submit(self, function, config, folder):
             return type("Future", (), {"result": lambda _: reach(config)})()
 
     monkeypatch.setattr(sweep, "ProcessPoolExecutor", Here)
@@ -65,6 +68,7 @@ def test_every_arm_and_seed_is_one_row_and_none_is_run_twice(small, monkeypatch,
     ]
     rows = sweep.read("small", tmp_path)
     assert rows.height == 4 and rows["config_hash"].n_unique() == 4
+    assert sweep.read("small_planes", tmp_path)["arm"].to_list() == ["film"] * 4 + ["none"] * 4  # of seed 0
     assert set(rows["mse"]) == {0.1, 0.2} and set(rows["experiment"]) == {"small"}
 
 
@@ -89,7 +93,9 @@ def test_a_row_with_a_new_figure_leaves_it_empty_in_the_others(tmp_path):
 
 
 def test_a_process_of_its_own_reaches_the_scores(small, tmp_path):
-    ((job, row),) = sweep.sweep(sweep.jobs("small", arms=["film"], seeds=[0]), tmp_path)
+    ((job, row),) = sweep.sweep(sweep.jobs("small", arms=["film"], seeds=[0]), tmp_path, tmp_path)
+    saved = open_run(tmp_path / job.config_hash, load_dataset("digits"))
+    assert saved.trainer.config == job.config and len(saved.history) == 1
     assert job.config.train.seed == 0 and row["active_channels"] in (1, 2, 3)
     assert row["seconds"] > 0 and 0 < row["mse"] < 1 and row["test_images"] == 360 and row["device"] == "cpu"
     assert 0 <= row["clustering_accuracy"] <= row["majority_purity"] <= 1 and row["kl_z"] > 0
@@ -125,3 +131,19 @@ def test_the_rows_in_the_repository_are_of_todays_configs():
         known = {job.config_hash for job in sweep.jobs(name)}
         assert isinstance(rows, pl.DataFrame)
         assert rows.is_empty() or set(rows["config_hash"].cast(pl.String)) <= known, name
+
+
+def test_two_arms_are_compared_seed_by_seed():
+    rows = pl.DataFrame({"arm": ["a", "b"] * 3, "seed": [0, 0, 1, 1, 2, 2], "nmi": [0.5, 0.4, 0.7, 0.5, 0.9, 0.6]})
+    mean, half, n = tables.compared(rows, "nmi", "a", "b")
+    assert (mean, half, n) == (pytest.approx(0.2), pytest.approx(4.3027 * 0.1 / 3**0.5, rel=1e-4), 3)
+    assert "the seeds bear no difference out" in tables.verdict(rows, "nmi", "a", "b")
+    sure = rows.with_columns(pl.when(pl.col("arm") == "a").then(pl.col("nmi") + 1).otherwise(pl.col("nmi")))
+    assert tables.verdict(sure, "nmi", "a", "b") == "nmi: a has more than b, +1.2000 ± 0.2484 (95 %, 3 seeds)."
+    assert "nmi: b has less than a" in tables.verdict(sure, "nmi", "b", "a")
+
+
+def test_one_seed_is_no_answer():
+    rows = pl.DataFrame({"arm": ["a", "b", "a"], "seed": [0, 0, 1], "nmi": [0.5, 0.4, 0.7]})
+    assert tables.verdict(rows, "nmi", "a", "b").startswith("nmi: 1 of the seeds that an answer needs")
+    assert tables.verdict(pl.DataFrame(), "nmi", "a", "b").startswith("nmi: 0 of the seeds")

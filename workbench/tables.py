@@ -1,8 +1,11 @@
 """Result rows -> the tables of the documents, between `<!-- results: EXPERIMENT -->` and `<!-- end -->`."""
 
+import math
 import re
+from pathlib import Path
 
 import polars as pl
+import scipy.stats
 
 from workbench.experiments import EXPERIMENTS
 from workbench.sweep import RESULTS, read
@@ -13,7 +16,7 @@ DIGITS = {"active_channels": 1, "effective_channels": 2, "nats": 1, "kl_z": 2, "
 MISSING = " "
 
 
-def filled(document: str, folder=RESULTS) -> str:
+def filled(document: str, folder: Path = RESULTS) -> str:
     """The document with every table made anew from the rows."""
     return BLOCK.sub(lambda block: block[1] + table(block[2], read(block[2], folder)) + block[3], document)
 
@@ -47,3 +50,31 @@ def cell(rows: pl.DataFrame, figure: str) -> str:
     if len(values) == 1:
         return f"{values[0]:.{digits}f}"
     return f"{values.mean():.{digits}f} ± {values.std():.{digits}f} ({worst:.{digits}f})"
+
+
+def compared(rows: pl.DataFrame, figure: str, arm: str, other: str) -> tuple[float, float, int]:
+    """The mean difference `arm` - `other` of a figure over the seeds that both have, half of its 95 % interval, and n.
+
+    Student's t over the paired differences; nan where there are fewer than two seeds.
+    """
+    wanted = pl.col("arm").is_in([arm, other])
+    pairs = rows.filter(wanted).pivot("arm", index="seed", values=figure).drop_nulls() if not rows.is_empty() else rows
+    if not {arm, other} <= set(pairs.columns):
+        return math.nan, math.nan, 0
+    difference = (pairs[arm] - pairs[other]).to_numpy()
+    n = len(difference)
+    half = scipy.stats.t.ppf(0.975, n - 1) * difference.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
+    return float(difference.mean()) if n else math.nan, float(half), n
+
+
+def verdict(rows: pl.DataFrame, figure: str, arm: str, other: str) -> str:
+    """In words: which of two arms has more of a figure, by how much, and whether the seeds bear it out."""
+    mean, half, n = compared(rows, figure, arm, other)
+    name = figure.replace("_", " ")
+    if n < 2:
+        return f"{name}: {n} of the seeds that an answer needs (2 or more) have been run for both."
+    more = "more" if mean > 0 else "less"
+    interval = f"{mean:+.4f} ± {half:.4f} (95 %, {n} seeds)"
+    if abs(mean) <= half:
+        return f"{name}: {interval}; the seeds bear no difference out."
+    return f"{name}: {arm} has {more} than {other}, {interval}."
