@@ -60,14 +60,14 @@ def sweep(
         if finished(job, folder):
             yield job, None
             continue
-        start = time.perf_counter()
+        about, start = described(job), time.perf_counter()
         try:
             with ProcessPoolExecutor(1, get_context("spawn")) as process:
                 reached, points = process.submit(reach, job.config, runs / job.config_hash).result()
         except Exception as error:
             yield job, error
             continue
-        row = {**described(job), "seconds": round(time.perf_counter() - start, 1), **reached}
+        row = {**about, "seconds": round(time.perf_counter() - start, 1), **reached}
         append(folder / f"{job.experiment}.csv", row)
         if EXPERIMENTS[job.experiment].planes and job.config.train.seed == 0:
             append(folder / f"{job.experiment}_planes.csv", *({"arm": job.arm, **point} for point in points))
@@ -100,13 +100,13 @@ def described(job: Job) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit of the code and the configs, marked where they differ from it; empty where there is no Git."""
+    """The commit of the code and the presets, marked where they differ from it; empty where there is no Git."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--", "lib", "workbench", "data/configs")
+        changed = git("status", "--porcelain", "--", "*.py", "data/configs")
         return git("rev-parse", "--short=12", "HEAD") + ("-changed" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
