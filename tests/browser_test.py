@@ -43,7 +43,7 @@ def test_on_a_narrow_screen_the_parts_stack(page):
 
 def test_sliders_answer_while_it_trains(page):
     page.get_by_role("button", name="Train").click()
-    wait_for(lambda: status(page) == "training", 120, "training")
+    wait_for(lambda: status(page).startswith("training"), 120, "training")
     first = wait_for(lambda: [p for p in paints(page) if 0 < p.step < 2000], 60, "a frame of a new run")[0]
     tau, k_active = page.get_by_role("slider").nth(0), page.get_by_role("slider").nth(1)
     tau.press("ArrowRight")
@@ -60,6 +60,18 @@ def test_sliders_answer_while_it_trains(page):
     page.get_by_role("button", name="all knobs back on schedule").click()
     wait_for(lambda: "off schedule" not in sentence(page), 20, "the way back to the schedule")
     assert page.get_by_role("slider").nth(1).get_attribute("aria-valuenow") == "10"
+
+
+def test_asked_labels_name_the_channels_at_once_and_are_taken_back(page):
+    asks = page.get_by_text("ask for one label a channel")
+    asks.click()
+    wait_for(lambda: len({text for text in texts(page) if '% "' in text}) == 10, 60, "ten names given by labels")
+    wait_for(lambda: page.get_by_text("no training image has a label").count() == 0, 20, "a weight that can act")
+    named = len(texts(page))
+    asks.click()
+    wait_for(
+        lambda: len({text for text in texts(page)[named:] if "mostly" in text}) == 10, 60, "the names without labels"
+    )
 
 
 def test_a_structural_change_builds_a_new_model_and_says_so(page):

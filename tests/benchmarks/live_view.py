@@ -50,7 +50,7 @@ def main():
             wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
             first_picture = time.perf_counter() - opened
             page.get_by_role("button", name="Train").click()
-            wait_for(lambda: status(page) == "training" and paints(page)[-1].step > 20, 180, "training")
+            wait_for(lambda: status(page).startswith("training") and paints(page)[-1].step > 20, 180, "training")
             start = page.evaluate("Date.now()")
             page.wait_for_timeout(1000 * arguments.seconds)
             frames = [frame for frame in paints(page) if frame.painted >= start]
