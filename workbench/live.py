@@ -16,6 +16,7 @@ import numpy as np
 
 from mixvae import Config, Dataset, Knobs, State, Trainer
 from mixvae.data import draw_labels
+from mixvae.inference import BATCH
 from mixvae.runs import Row, Snapshot, build_trainer
 from mixvae.schedules import constant
 from mixvae.tau_classifier import UNLABELLED
@@ -38,6 +39,7 @@ class LiveRun:
         self.view, self.dataset, self.max_fps = view, dataset, max_fps
         self.trainer: Trainer | None = None
         self.state: State | None = None
+        self._shown: State | None = None
         self.points = Points(dataset, points)
         self.curves: list[Row] = []
         self.status = "ready"
@@ -108,7 +110,7 @@ class LiveRun:
 
     def matrix(self) -> tuple[np.ndarray, str]:
         """Channel x label weights [K, Y] of the moment, and what they are."""
-        return self.points.matrix(self.trainer, self.state)
+        return self.points.matrix(self.trainer, self._shown)
 
     def settled(self, timeout: float = 60.0) -> bool:
         """Wait until all commands so far are taken and the steps asked for done; False where `timeout` came first."""
@@ -274,7 +276,13 @@ class LiveRun:
         if self.state is None:
             return
         self.points.encode(self.trainer, self.state, whole)
-        self.view.show(self.points.frame(self.trainer, self.state, self.status, self._speed))
+        self._shown = self._counted()
+        self.view.show(self.points.frame(self.trainer, self._shown, self.status, self._speed))
+
+    def _counted(self) -> State:
+        """The State with its tau counts of this moment, for the eye; training counts anew where an epoch ends."""
+        few = 0 < (self.trainer.labels >= 0).sum() <= BATCH
+        return self.trainer.recount(self.state) if few else self.state
 
     def _say(self, status: str):
         self.status = status

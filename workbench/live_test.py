@@ -360,6 +360,17 @@ def test_labels_asked_for_name_the_channels_at_once_and_survive_a_rebuild(screen
     live.close()
 
 
+def test_names_follow_the_weights_between_two_counts_of_training(screen):
+    live = make(screen, **OFF)
+    live.step(3)
+    assert live.settled()
+    shown, _ = live.matrix()
+    counts = live.trainer.recount(live.state).tau_counts - live.trainer.config.objective.alpha0
+    np.testing.assert_array_equal(shown, counts)
+    assert np.abs(live.state.tau_counts - live.trainer.config.objective.alpha0 - counts).max() > 1e-4
+    live.close()
+
+
 def test_labels_asked_for_pull_at_the_router(screen):
     config, params = tiny_config(**OFF, **UNLABELLED), []
     for ask in (False, True):
