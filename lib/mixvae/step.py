@@ -35,6 +35,18 @@ class Data(NamedTuple):
     table: Float[Array, "k y"]
 
 
+class Coming(NamedTuple):
+    """A number of steps to run: on which weights, by which numbers; the knobs [i] are of step i of them."""
+
+    ema: Float[Array, ""]  # decay of the average
+    begun: Int[Array, ""]  # the step that these weights were fresh at
+    moving: Moving
+    key: Array
+    data: Data
+    knobs: Knobs
+    steps: Int[Array, ""]
+
+
 @lru_cache
 def build_optimiser(clip: float, b2: float, weight_decay: float) -> optax.GradientTransformation:
     """AdamW without its learning rate, which is a knob; one object for equal arguments, so compiled code is shared."""

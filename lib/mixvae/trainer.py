@@ -17,7 +17,7 @@ from mixvae.objective import build_objective
 from mixvae.schedules import age, curriculum_start, knobs_at, next_stage
 from mixvae.settings import check
 from mixvae.state import Start, State, moment
-from mixvae.step import Data, Moving, build_optimiser, require_finite, run_steps, shuffled
+from mixvae.step import Coming, Data, Moving, build_optimiser, require_finite, run_steps, shuffled
 
 JUDGED = 5000  # training images, about, by which starts are compared, and the parents of newcomers chosen
 
@@ -152,27 +152,34 @@ class Trainer:
         tau counts are taken afresh. Raises FloatingPointError where a term is no longer finite, naming it; the State
         that was passed in is still good.
         """
+        coming = self.coming(state, steps)
+        moving, columns = run_steps(self.objective, self.optimiser, *coming)
+        return self.done(state, coming, moving, columns)
+
+    def coming(self, state: State, steps: int | None = None) -> Coming:
+        """What `run_steps` needs for the next `steps` steps, or fewer where the epoch ends (None: to its end)."""
         left = self.steps_per_epoch - int(state.step) % self.steps_per_epoch
-        steps = left if steps is None else min(steps, left)
-        knobs = self.plan(state)
-        moving = Moving(state.params, state.average, state.optimiser, state.step)
-        moving, columns = run_steps(
-            self.objective,
-            self.optimiser,
-            np.float32(self.config.train.ema),
-            np.int32(min(int(self.epoch(state)), self.config.train.starts - 1) * self.steps_per_epoch),
-            moving,
-            state.key,
-            self.data(state),
-            knobs,
-            steps,
+        return Coming(
+            ema=np.float32(self.config.train.ema),
+            begun=np.int32(min(int(self.epoch(state)), self.config.train.starts - 1) * self.steps_per_epoch),
+            moving=Moving(state.params, state.average, state.optimiser, state.step),
+            key=state.key,
+            data=self.data(state),
+            knobs=self.plan(state),
+            steps=np.int32(left if steps is None else min(steps, left)),
         )
+
+    def done(
+        self, state: State, coming: Coming, moving: Moving, columns: dict[str, Array]
+    ) -> tuple[State, dict[str, np.ndarray]]:
+        """The State after steps that changed `moving`, and their columns; see `advance`."""
+        steps, knobs = int(coming.steps), coming.knobs
         columns = {name: np.asarray(column)[:steps] for name, column in columns.items()}
         require_finite(columns, knobs)
         columns |= {name: values[:steps] for name, values in knobs._asdict().items()}
         now = moment(state, knobs, steps - 1)
         state = state._replace(**moving._asdict())._replace(step=np.int32(moving.step), knobs=now)
-        if steps < left:
+        if int(state.step) % self.steps_per_epoch:
             return state, columns
         if len(self.x_val):
             columns["validation_loss"] = np.array([self.evidence_loss(state, self.x_val)])
