@@ -7,11 +7,10 @@ from mixvae import Dataset, predict
 from mixvae import metrics as m
 from mixvae import tau_classifier as tau
 from mixvae.data import draw_labels
-from mixvae.inference import Prediction, channel_losses, responsibilities, router_logits
+from mixvae.inference import Prediction, channel_losses, plane, responsibilities, router_logits
 from mixvae.losses import kl_latents, kl_normal
 from mixvae.runs import Snapshot
 from mixvae.trainer import Trainer
-from workbench.snapshot import plane
 
 PLACED = 1000
 

@@ -11,6 +11,7 @@ from scipy.special import softmax
 
 from mixvae import Dataset, MixVAE, State, Trainer
 from mixvae import tau_classifier as tau
+from mixvae.inference import plane
 from mixvae.metrics import active_channels, clustering_accuracy
 from mixvae.routing import lock
 from workbench.channel_view import Frame
@@ -125,11 +126,6 @@ class Points:
 def labelled(trainer: Trainer) -> bool:
     """Whether a tau-classifier names the channels."""
     return trainer.counts_labels and bool((trainer.labels >= 0).any())
-
-
-def plane(z: Float[np.ndarray, "k n d"]) -> Float[np.ndarray, "k n 2"]:
-    """The first two latent dimensions; a single one lies on the horizontal axis."""
-    return z[..., :2] if z.shape[-1] > 1 else np.concatenate([z, np.zeros_like(z)], -1)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -53,6 +53,11 @@ def decode_channel(model: MixVAE, params: Any, z: Float[Array, "n k d"], channel
     return model.apply({"params": params}, jnp.einsum("nk,nkd->nd", chosen, z), chosen, method="decode")
 
 
+def plane(z: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n 2"]:
+    """The first two latent dimensions; a single one lies on the horizontal axis."""
+    return z[..., :2] if z.shape[-1] > 1 else np.concatenate([z, np.zeros_like(z)], -1)
+
+
 def responsibilities(model: MixVAE, params: Any, x: Array, k_active: Any) -> Float[np.ndarray, "n k"]:
     """q(c|x) over the unlocked channels."""
     return in_batches(_responsibilities, model, params, x, k_active)
