@@ -41,7 +41,7 @@ def advance_together(
     coming = [trainer.coming(state, steps) for trainer, state in zip(trainers, states, strict=True)]
     run = partial(run_steps, trainers[0].objective, trainers[0].optimiser)
     stacked, axes = together(coming)
-    each = apart(jax.vmap(run, in_axes=tuple(axes))(*stacked), len(trainers))
+    each = apart(jax.vmap(run, in_axes=tuple(axes), axis_size=len(trainers))(*stacked), len(trainers))
     done = [
         trainer.done(state, now, *result)
         for trainer, state, now, result in zip(trainers, states, coming, each, strict=True)
