@@ -52,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     many.add_argument("experiment", choices=sorted(EXPERIMENTS), help="; ".join(sorted(EXPERIMENTS)))
     many.add_argument("--arm", action="append", metavar="ARM", help="one arm only; may be given again")
     many.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="other seeds than the experiment's own")
+    many.add_argument(
+        "--together", type=int, default=1, metavar="N", help="train N seeds of an arm at once, which a GPU has room for"
+    )
     many.set_defaults(run=run_sweep, resume="finished runs keep their rows, and the same command goes on")
     made = commands.add_parser("tables", help="make the result tables of a document anew from the rows")
     made.add_argument("document", nargs="*", default=[str(ROOT / "README.md")], help="default: README.md")
@@ -101,12 +104,14 @@ def train(arguments: argparse.Namespace) -> int:
 def run_sweep(arguments: argparse.Namespace) -> int:
     """Run the jobs of an experiment that have no row yet; 1 where one of them failed."""
     plan, failed = EXPERIMENTS[arguments.experiment], 0
+    if arguments.together < 1:
+        raise ValueError(f"--together {arguments.together}: expected 1 or more seeds at once")
     for arm in arguments.arm or []:
         if arm not in plan.arms:
             raise ValueError(nearest(f"the arm {arm!r} of {arguments.experiment}", arm, plan.arms))
     print(f"{plan.question} Rows: {RESULTS / arguments.experiment}.csv")
     todo = jobs(arguments.experiment, arguments.arm, arguments.seeds)
-    for done, (job, row) in enumerate(sweep(todo), 1):
+    for done, (job, row) in enumerate(sweep(todo, together=arguments.together), 1):
         name = f"{done} of {len(todo)}  {job.arm}, seed {job.config.train.seed}"
         if row is None:
             print(f"{name}: has its row already", flush=True)

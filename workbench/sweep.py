@@ -4,6 +4,7 @@ import hashlib
 import io
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -15,6 +16,7 @@ import polars as pl
 
 from mixvae import Config, load_dataset
 from mixvae.config_file import dump_config
+from mixvae.ensemble import fit_together
 from mixvae.runs import fit, save, write_atomically
 from workbench.cache import use_compilation_cache
 from workbench.experiments import EXPERIMENTS
@@ -26,7 +28,7 @@ RUNS = ROOT / "data" / "runs"
 
 
 class Job(NamedTuple):
-    """One run of an experiment; `config_hash` tells it from every other config."""
+    """One run of an experiment."""
 
     experiment: str
     arm: str
@@ -34,8 +36,13 @@ class Job(NamedTuple):
 
     @property
     def config_hash(self) -> str:
-        """Twelve hexadecimal digits of the whole config, seed included."""
-        return hashlib.sha256(dump_config(self.config).encode()).hexdigest()[:12]
+        """What tells its config from every other."""
+        return config_hash(self.config)
+
+
+def config_hash(config: Config) -> str:
+    """Twelve hexadecimal digits of the whole config, seed included."""
+    return hashlib.sha256(dump_config(config).encode()).hexdigest()[:12]
 
 
 def jobs(experiment: str, arms: list[str] | None = None, seeds: list[int] | None = None) -> list[Job]:
@@ -49,38 +56,64 @@ def jobs(experiment: str, arms: list[str] | None = None, seeds: list[int] | None
 
 
 def sweep(
-    todo: list[Job], folder: Path = RESULTS, runs: Path = RUNS
+    todo: list[Job], folder: Path = RESULTS, runs: Path = RUNS, together: int = 1
 ) -> Iterator[tuple[Job, dict[str, Any] | Exception | None]]:
     """Every job, with its row, the error that ended it, or None where its row was there already.
 
-    `seconds` is from the start of the job's process to its last score. A light copy of the run stays in `runs`, under
-    its config's hash.
+    Seeds of an arm are trained `together` at once. `seconds` is from the start of their process to its last score. A
+    light copy of every run stays in `runs`, under its config's hash.
     """
-    for job in todo:
-        if finished(job, folder):
-            yield job, None
+    for group in groups(todo, together):
+        for job in group:
+            if finished(job, folder):
+                yield job, None
+        group = [job for job in group if not finished(job, folder)]
+        if not group:
             continue
-        about, start = described(job), time.perf_counter()
+        about, start = [described(job) for job in group], time.perf_counter()
         try:
             with ProcessPoolExecutor(1, get_context("spawn")) as process:
-                reached, points = process.submit(reach, job.config, runs / job.config_hash).result()
+                reached = process.submit(reach, [job.config for job in group], runs).result()
         except Exception as error:
-            yield job, error
+            yield from ((job, error) for job in group)
             continue
-        row = {**about, "seconds": round(time.perf_counter() - start, 1), **reached}
-        append(folder / f"{job.experiment}.csv", row)
-        if EXPERIMENTS[job.experiment].planes and job.config.train.seed == 0:
-            append(folder / f"{job.experiment}_planes.csv", *({"arm": job.arm, **point} for point in points))
-        yield job, row
+        spent = {"seconds": round(time.perf_counter() - start, 1), "together": len(group)}
+        for job, known, (figures, points) in zip(group, about, reached, strict=True):
+            row = {**known, **spent, **figures}
+            append(folder / f"{job.experiment}.csv", row)
+            if EXPERIMENTS[job.experiment].planes and job.config.train.seed == 0:
+                append(folder / f"{job.experiment}_planes.csv", *({"arm": job.arm, **point} for point in points))
+            yield job, row
 
 
-def reach(config: Config, folder: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    """Train to the last epoch and keep the run; its device and its scores, and some test images in its planes."""
+def groups(todo: list[Job], together: int) -> list[list[Job]]:
+    """At most `together` jobs of an arm at a time, in the order in which their first ones come."""
+    found: dict[tuple[str, int], list[Job]] = {}
+    before = Counter()
+    for job in todo:
+        found.setdefault((job.arm, before[job.arm] // together), []).append(job)
+        before[job.arm] += 1
+    return list(found.values())
+
+
+def reach(configs: list[Config], runs: Path) -> list[tuple[dict[str, Any], list[dict[str, float]]]]:
+    """Train configs that differ in their seed to the last epoch and keep the runs.
+
+    Of each its device and its scores, and some test images in its planes.
+    """
     use_compilation_cache()
+    config = configs[0]
     dataset = load_dataset(config.data.name, validation=config.data.validation)
-    *_, last = fit(config, dataset)
-    save(folder, config, last.state, last.history, light=True)
-    return {"device": jax.devices()[0].device_kind, **scores(last, dataset)}, placed(last, dataset)
+    if len(configs) > 1:
+        *_, last = fit_together(configs, dataset)
+    else:
+        *_, alone = fit(config, dataset)
+        last = [alone]
+    for snapshot in last:
+        config = snapshot.trainer.config
+        save(runs / config_hash(config), config, snapshot.state, snapshot.history, light=True)
+    device = jax.devices()[0].device_kind
+    return [({"device": device, **scores(snapshot, dataset)}, placed(snapshot, dataset)) for snapshot in last]
 
 
 def described(job: Job) -> dict[str, Any]:

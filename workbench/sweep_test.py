@@ -36,7 +36,7 @@ def reached(config: Config, folder=None) -> dict:
     return {"device": "none", "mse": 0.1 + config.train.seed / 10, "active_channels": 3}, [point] * 4
 
 
-def swept(monkeypatch, folder, reach=reached, **chosen):
+def swept(monkeypatch, folder, reach=reached, together=1, **chosen):
     """The outcomes of a sweep whose jobs run in this process."""
 
     class Here:
@@ -49,11 +49,11 @@ def swept(monkeypatch, folder, reach=reached, **chosen):
         def __exit__(self, *_):
             pass
 
-        def submit(self, function, config, folder):
-            return type("Future", (), {"result": lambda _: reach(config)})()
+        def submit(self, function, configs, runs):
+            return type("Future", (), {"result": lambda _: [reach(config) for config in configs]})()
 
     monkeypatch.setattr(sweep, "ProcessPoolExecutor", Here)
-    return list(sweep.sweep(sweep.jobs("small", **chosen), folder))
+    return list(sweep.sweep(sweep.jobs("small", **chosen), folder, together=together))
 
 
 def test_every_arm_and_seed_is_one_row_and_none_is_run_twice(small, monkeypatch, tmp_path):
@@ -70,6 +70,19 @@ def test_every_arm_and_seed_is_one_row_and_none_is_run_twice(small, monkeypatch,
     assert rows.height == 4 and rows["config_hash"].n_unique() == 4
     assert sweep.read("small_planes", tmp_path)["arm"].to_list() == ["film"] * 4 + ["none"] * 4  # of seed 0
     assert set(rows["mse"]) == {0.1, 0.2} and set(rows["experiment"]) == {"small"}
+
+
+def test_seeds_of_an_arm_are_trained_together_where_they_have_no_row(small, monkeypatch, tmp_path):
+    swept(monkeypatch, tmp_path, arms=["none"], seeds=[1])
+    outcomes = swept(monkeypatch, tmp_path, together=2, seeds=[0, 1, 2])
+    assert [(job.arm, job.config.train.seed, row and row["together"]) for job, row in outcomes] == [
+        ("film", 0, 2),
+        ("film", 1, 2),
+        ("none", 1, None),
+        ("none", 0, 1),
+        ("film", 2, 1),
+        ("none", 2, 1),
+    ]
 
 
 def test_a_job_that_fails_leaves_no_row_and_the_others_go_on(small, monkeypatch, tmp_path):
@@ -93,7 +106,8 @@ def test_a_row_with_a_new_figure_leaves_it_empty_in_the_others(tmp_path):
 
 
 def test_a_process_of_its_own_reaches_the_scores(small, tmp_path):
-    ((job, row),) = sweep.sweep(sweep.jobs("small", arms=["film"], seeds=[0]), tmp_path, tmp_path)
+    (job, row), (_, other) = sweep.sweep(sweep.jobs("small", arms=["film"]), tmp_path, tmp_path, together=2)
+    assert row["together"] == 2 and row["seed"] == 0 and other["seed"] == 1 and row["mse"] != other["mse"]
     saved = open_run(tmp_path / job.config_hash, load_dataset("digits"))
     assert saved.trainer.config == job.config and len(saved.history) == 1
     assert job.config.train.seed == 0 and row["active_channels"] in (1, 2, 3)
