@@ -21,10 +21,9 @@ PAGE = {"background": "transparent", "usermeta": {"embedOptions": {"actions": Fa
 
 
 def terms_frame(curves: list[Row]) -> pl.DataFrame:
-    """Long form: epoch, term, value; a term that is 0 throughout is left out."""
+    """Long form: epoch, term, value; a term is left out where it is 0, as it is while its weight is 0."""
     schema = {"epoch": pl.Float64, "term": pl.String, "value": pl.Float64}
-    used = {name: words for name, words in TERMS.items() if any(row[name] for row in curves)}
-    rows = [(row["epoch"], words, float(row[name])) for row in curves for name, words in used.items()]
+    rows = [(row["epoch"], words, float(row[name])) for row in curves for name, words in TERMS.items() if row[name]]
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

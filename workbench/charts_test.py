@@ -9,7 +9,7 @@ import pytest
 from workbench import charts
 
 CURVES = [
-    {"epoch": 0.5, "usage": np.array([0.25, 0.75]), **{name: float(i) for i, name in enumerate(charts.TERMS)}},
+    {"epoch": 0.5, "usage": np.array([0.25, 0.75]), **{name: 1.0 + i for i, name in enumerate(charts.TERMS)}},
     {"epoch": 1.0, "usage": [0.5, 0.5], **{name: 10.0 + i for i, name in enumerate(charts.TERMS)}, "steps": 3},
 ]
 WEIGHTS = np.array([[3.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
@@ -37,17 +37,20 @@ def test_terms_are_one_row_an_epoch_and_term_under_their_names():
     assert frame.height == 2 * len(charts.TERMS)
     got = {(epoch, term): value for epoch, term, value in frame.iter_rows()}
     for i, title in enumerate(charts.TERMS.values()):
-        assert got[0.5, title] == i and got[1.0, title] == 10 + i
+        assert got[0.5, title] == 1 + i and got[1.0, title] == 10 + i
 
 
-def test_a_term_that_is_0_throughout_is_left_out_and_no_other():
+def test_a_term_is_left_out_where_it_is_0_and_no_other():
     curves = [row | {"label": 0.0, "inv": np.float64(0), "h": 0.0} for row in CURVES]
     curves[1] |= {"h": -1e-9}
     frame = charts.terms_frame(curves)
-    titles = [title for name, title in charts.TERMS.items() if name not in ("label", "inv")]
-    assert frame["term"].to_list() == 2 * titles
-    assert frame.filter(pl.col("term") == charts.TERMS["h"])["value"].to_list() == [0.0, -1e-9]
-    assert {row["term"] for row in rows(spec(charts.terms_chart(frame)))} == set(titles)
+    titles = [title for name, title in charts.TERMS.items() if name not in ("label", "inv", "h")]
+    assert frame["term"].to_list() == [
+        *titles,
+        *(t for t in charts.TERMS.values() if t in (*titles, charts.TERMS["h"])),
+    ]
+    assert frame.filter(pl.col("term") == charts.TERMS["h"]).rows() == [(1.0, charts.TERMS["h"], -1e-9)]
+    assert {row["term"] for row in rows(spec(charts.terms_chart(frame)))} == {*titles, charts.TERMS["h"]}
 
 
 def test_usage_is_one_row_an_epoch_and_channel():

@@ -122,6 +122,8 @@ def idle(config: Config, knobs: Mapping[str, Any], labels: int, asked: bool = Fa
     elif config.routing.estimator == "straight_through" and knobs["router_recon"] == 0:
         why["tau"] = "fades the points only: with router_recon at 0 no gradient passes through the choice"
     alone = ("tau", "router_recon", "beta_c", "w_inv", "w_mi", "w_label")
+    if knobs["w_evidence"] == 0:
+        why |= dict.fromkeys(("tau", "router_recon", "beta_z", "beta_c"), "w_evidence is 0: nothing is reconstructed")
     if config.model.num_components == 1:
         why |= dict.fromkeys(("k_active", *alone), "there is one channel")
     elif knobs["k_active"] == 1 and not knobs["curriculum"]:
@@ -130,11 +132,12 @@ def idle(config: Config, knobs: Mapping[str, Any], labels: int, asked: bool = Fa
         why["w_label"] = "no training image has a label"
     elif config.objective.label_target == "tau" and not (config.objective.use_tau_classifier or asked):
         why["w_label"] = "acts through the tau table, and there is no tau-classifier"
+    left = config.train.epochs - config.train.starts_end
     if config.curriculum.k_active_schedule[-1] > config.model.num_components:
         stages = list(config.curriculum.k_active_schedule)
         why["curriculum"] = f"its schedule {stages} needs more channels than {config.model.num_components}"
-    elif config.curriculum.unlock_epochs and config.curriculum.unlock_epochs[-1] >= config.train.longest:
-        last, end = config.curriculum.unlock_epochs[-1], config.train.longest
+    elif config.curriculum.unlock_epochs and config.curriculum.unlock_epochs[-1] >= left:
+        last, end = config.curriculum.unlock_epochs[-1], left
         why["curriculum"] = f"its last channels unlock at epoch {last}, and training ends at {end}"
     if not knobs["curriculum"]:
         why["kl_boost_on_unlock"] = "the curriculum is off"

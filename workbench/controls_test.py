@@ -150,6 +150,11 @@ CASES = {
     ),
     "exact": (STAGES | {"routing.estimator": "exact"}, {}, {"tau": "the exact estimator has no temperature"}),
     "no_recon": (STAGES, {"router_recon": 0}, {"tau": "no gradient passes through the choice"}),
+    "no evidence": (
+        STAGES,
+        {"w_evidence": 0},
+        dict.fromkeys(("tau", "router_recon", "beta_z", "beta_c"), "w_evidence is 0: nothing is reconstructed"),
+    ),
     "gumbel": (STAGES | {"routing.estimator": "gumbel"}, {"router_recon": 0}, {}),
     "locked": (
         STAGES,

@@ -188,9 +188,11 @@ class LiveRun:
             self._say(self._phase())
 
     def _phase(self) -> str:
-        """What training does now; several starts are told apart."""
-        starts, epoch = self._config.train.starts, int(self.epoch)
-        return "training" if epoch >= starts or starts == 1 else f"training: start {epoch + 1} of {starts}"
+        """What training does now; routers that are trained alone are told apart."""
+        train, epoch = self._config.train, int(self.epoch)
+        if epoch >= train.starts_end:
+            return "training"
+        return f"training the router alone: start {epoch // train.start_epochs + 1} of {train.starts}"
 
     def _stop(self):
         self._training, self._steps_asked = False, 0

@@ -387,11 +387,12 @@ def test_labels_asked_for_pull_at_the_router(screen):
 
 
 def test_several_starts_are_told_apart(screen):
-    live = make(screen, **{"train.starts": 2})
+    live = make(screen, **{"train.starts": 2, "train.start_epochs": 1, "train.epochs": 3})
     live.start()
     screen.wait(lambda: screen.frames and screen.frames[-1].status == "finished")
     said = [frame.status for frame in screen.frames]
-    assert "training: start 1 of 2" in said and "training: start 2 of 2" in said and "training" in said
+    alone = "training the router alone: start"
+    assert f"{alone} 1 of 2" in said and f"{alone} 2 of 2" in said and "training" in said
     live.close()
 
 

@@ -18,7 +18,7 @@ SMALL = {
     "objective.w_inv": "0",
     "objective.w_mi": "0",
     "train.epochs": "2",
-    "train.starts": "1",
+    "train.starts": "0",
     "train.learning_rate": "1e-3",
 }
 SCORES = {

@@ -85,6 +85,9 @@ class ObjectiveConfig(Section):
     beta_start: float = setting(1.0, 0.0, 1.0, label="share of both betas during their warm-up")
     beta_warmup_epochs: float = setting(0.0, 0.0, label="epochs at beta_start")
     beta_ramp_epochs: float = setting(0.0, 0.0, label="epochs from beta_start to the full betas")
+    w_evidence: float = setting(
+        1.0, 0.0, 10.0, label="w_evidence, weight of reconstruction and KLs", step=0.05, live=True
+    )
     kl_scope: Literal["all", "routed"] = setting("all", label="channels whose latents pay KL")
     usage_alpha: float = setting(1.0, 1.0, 1e3, label="alpha of the usage prior; 1 is off")
     w_inv: float = setting(0.0, 0.0, 5000.0, label="w_inv, weight of invariance", step=10.0, live=True)
@@ -110,12 +113,16 @@ class AugmentConfig(Section):
 class TrainConfig(Section):
     """AdamW with a linear warm-up, then a cosine to `final_rate` of the peak; an average of the weights beside it.
 
-    Each of several starts trains fresh weights for one of the epochs; the best has its first epoch behind it then.
+    First come `starts`: fresh weights, of which the router alone is trained (w_evidence 0, all channels open) for
+    `start_epochs` each. The best by the label-free objective goes on, and its VAEs are trained in the epochs left.
     """
 
     path = "train"
     epochs: int = setting(50, 1, 100_000, label="epochs")
-    starts: int = setting(1, 1, 1000, label="starts, an epoch each; the best by the label-free objective goes on")
+    starts: int = setting(
+        0, 0, 1000, label="routers trained alone at first; the best by the label-free objective stays"
+    )
+    start_epochs: int = setting(2, 1, 100_000, label="epochs of each of them")
     batch_size: int = setting(125, 1, 65_536, label="batch size, images")
     learning_rate: float = setting(3e-3, 1e-5, 1e-1, label="rate, peak of the learning rate", live=True, log=True)
     warmup_epochs: float = setting(0.5, 0.0, label="epochs of warm-up")
@@ -128,13 +135,16 @@ class TrainConfig(Section):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.starts > self.epochs:
-            raise ValueError(f"train.starts={self.starts} needs as many epochs, and train.epochs={self.epochs}")
+        if self.starts_end >= self.epochs:
+            raise ValueError(
+                f"train.starts={self.starts} of train.start_epochs={self.start_epochs} leave none of train.epochs="
+                f"{self.epochs} to the VAEs; raise train.epochs above {self.starts_end}"
+            )
 
     @property
-    def longest(self) -> int:
-        """Epochs that the weights which go on are trained for."""
-        return self.epochs - self.starts + 1
+    def starts_end(self) -> int:
+        """The epoch at which the best start goes on with its VAEs."""
+        return self.starts * self.start_epochs
 
 
 @dataclass(frozen=True)
@@ -191,16 +201,17 @@ class Config:
         if self.curriculum.enabled and self.routing.k_active is not None:
             raise ValueError("curriculum.enabled sets the unlocked channels; leave routing.k_active out")
         unlocks = self.curriculum.unlock_epochs
-        if self.curriculum.enabled and unlocks and unlocks[-1] >= self.train.longest:
+        left = self.train.epochs - self.train.starts_end
+        if self.curriculum.enabled and unlocks and unlocks[-1] >= left:
             raise ValueError(
                 f"curriculum.unlock_epochs={list(unlocks)} needs more than {unlocks[-1]} epochs of training, and "
-                f"train.epochs={self.train.epochs} with train.starts={self.train.starts} gives {self.train.longest}: "
+                f"train.epochs={self.train.epochs} with train.starts={self.train.starts} leaves {left}: "
                 "the last channels would stay locked"
             )
-        if self.train.starts > 1 and not (self.objective.w_inv or self.objective.w_mi):
+        if self.train.starts and not (self.objective.w_inv or self.objective.w_mi):
             raise ValueError(
-                f"train.starts={self.train.starts} compares by the label-free objective, and objective.w_inv and "
-                "objective.w_mi are 0; raise them, or set train.starts=1"
+                f"train.starts={self.train.starts} trains routers by the label-free objective, and objective.w_inv and "
+                "objective.w_mi are 0; raise them, or set train.starts=0"
             )
         for key in ("use_tau_classifier", "w_label"):
             if getattr(self.objective, key) and not self.data.labels:

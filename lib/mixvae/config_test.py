@@ -106,18 +106,21 @@ def test_a_whole_number_will_do_where_a_number_is_asked():
             lambda: Config(objective=ObjectiveConfig(use_tau_classifier=True)),
             r"objective\.use_tau_classifier=True needs labels; set data\.labels",
         ),
-        (lambda: TrainConfig(starts=4, epochs=3), r"train\.starts=4 .* train\.epochs=3"),
+        (
+            lambda: TrainConfig(starts=2, start_epochs=3, epochs=6),
+            r"train\.starts=2 of .*=3 leave none .*=6 .* above 6",
+        ),
         (
             lambda: Config(train=TrainConfig(starts=2)),
             r"train\.starts=2 .* objective\.w_inv and objective\.w_mi are 0",
         ),
         (
             lambda: Config(
-                train=TrainConfig(starts=3, epochs=32),
+                train=TrainConfig(starts=1, epochs=32),
                 objective=ObjectiveConfig(w_inv=1),
                 curriculum=CurriculumConfig(enabled=True),
             ),
-            r"unlock_epochs=\[0, 10, 20, 30\] .* train\.epochs=32 with train\.starts=3 gives 30",
+            r"unlock_epochs=\[0, 10, 20, 30\] .* train\.epochs=32 with train\.starts=1 leaves 30",
         ),
         (lambda: Config(objective=ObjectiveConfig(w_label=1)), r"objective\.w_label=1\.0 needs labels"),
     ],

@@ -25,6 +25,7 @@ SMALL = override(
         "objective.use_tau_classifier": True,
         "train.epochs": 3,
         "train.starts": 2,
+        "train.start_epochs": 1,
     },
 )
 

@@ -1,6 +1,6 @@
 """The objective of one batch: every term by name, added once.
 
-    loss = recon + beta_z kl_z + beta_c kl_c + usage + w_inv inv - w_mi (2 H - h) + w_label label
+    loss = w_evidence (recon + beta_z kl_z + beta_c kl_c) + usage + w_inv inv - w_mi (2 H - h) + w_label label
 
 The terms themselves are in `losses.py`, `invariance.py` and `tau_classifier.py`.
 """
@@ -49,7 +49,7 @@ class Objective:
         kl = kl_normal(posterior.mean, posterior.log_var)
         router = self.invariance(params, key_inv, batch.x, posterior.logits, knobs)
         terms = {
-            "recon": self.reconstruction(params, key_recon, batch.x, posterior, knobs).mean(),
+            "recon": self.reconstruction(params, key_recon, batch.x, posterior, knobs),
             "kl_z": kl_latents(kl, q, self.kl_scope).mean(),
             "kl_c": kl_categorical(posterior.logits, knobs.k_active).mean(),
             "usage_prior": usage(q, self.usage_alpha, knobs.k_active),
@@ -59,9 +59,7 @@ class Objective:
             "label": self.label(params, key_label, batch, knobs),
         }
         loss = (
-            terms["recon"]
-            + knobs.beta_z * terms["kl_z"]
-            + knobs.beta_c * terms["kl_c"]
+            knobs.w_evidence * (terms["recon"] + knobs.beta_z * terms["kl_z"] + knobs.beta_c * terms["kl_c"])
             + terms["usage_prior"]
             + knobs.w_inv * terms["inv"]
             - knobs.w_mi * (2.0 * terms["H"] - terms["h"])
@@ -75,21 +73,25 @@ class Objective:
 
     def reconstruction(
         self, params: dict, key: PRNGKeyArray, x: Float[Array, "b h w c"], posterior: Posterior, knobs: Knobs
-    ) -> Float[Array, "b"]:
-        """-log p(x | z, e), as the estimator says.
+    ) -> Float[Array, ""]:
+        """Mean of -log p(x | z, e), as the estimator says; 0, and nothing is decoded, while its weight is 0.
 
         Straight-through decodes once, z = sum_k w_k z_k by e = sum_k w_k e_k; the others decode every channel and weigh
         the losses. Of the gradient that reconstruction sends to the choice, the share `router_recon` arrives.
         """
         key_z, key_c = jax.random.split(key)
-        z = posterior.mean + jnp.exp(0.5 * posterior.log_var) * jax.random.normal(key_z, posterior.mean.shape)
-        z = jnp.broadcast_to(z, (*posterior.logits.shape, z.shape[-1]))
-        w = route(key_c, posterior.logits, tau=knobs.tau, k_active=knobs.k_active, estimator=self.estimator)
-        w = knobs.router_recon * w + (1.0 - knobs.router_recon) * jax.lax.stop_gradient(w)
-        if self.estimator == "straight_through":
-            return self.nll(params, jnp.einsum("bk,bkd->bd", w, z), w, x)
-        channels = jnp.broadcast_to(jnp.eye(w.shape[-1]), (*w.shape, w.shape[-1]))
-        return jnp.sum(w * self.nll(params, z, channels, x[:, None]), -1)
+
+        def decode():
+            z = posterior.mean + jnp.exp(0.5 * posterior.log_var) * jax.random.normal(key_z, posterior.mean.shape)
+            z = jnp.broadcast_to(z, (*posterior.logits.shape, z.shape[-1]))
+            w = route(key_c, posterior.logits, tau=knobs.tau, k_active=knobs.k_active, estimator=self.estimator)
+            w = knobs.router_recon * w + (1.0 - knobs.router_recon) * jax.lax.stop_gradient(w)
+            if self.estimator == "straight_through":
+                return self.nll(params, jnp.einsum("bk,bkd->bd", w, z), w, x).mean()
+            channels = jnp.broadcast_to(jnp.eye(w.shape[-1]), (*w.shape, w.shape[-1]))
+            return jnp.sum(w * self.nll(params, z, channels, x[:, None]), -1).mean()
+
+        return jax.lax.cond(knobs.w_evidence > 0, decode, lambda: jnp.zeros(()))
 
     def nll(self, params: dict, z: Array, w: Array, x: Array) -> Array:
         """The decoder's negative log-likelihood."""

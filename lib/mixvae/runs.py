@@ -23,7 +23,7 @@ from mixvae.state import State
 from mixvae.trainer import Trainer
 
 MAGIC = "mixvae-run"
-VERSION = 2
+VERSION = 3
 PARTS = 20
 CHECKPOINT, PREVIOUS, CONFIG = "run.msgpack", "previous.msgpack", "config.yaml"
 

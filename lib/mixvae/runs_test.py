@@ -55,7 +55,7 @@ def folder(two_epochs, tmp_path):
     return shutil.copytree(two_epochs, tmp_path / "run")
 
 
-STARTS = STAGES | {"train.starts": 2, "curriculum.unlock_epochs": [0, 1]}
+STARTS = STAGES | {"train.starts": 1, "train.start_epochs": 1, "curriculum.unlock_epochs": [0, 1]}
 
 
 def files(folder) -> set[str]:

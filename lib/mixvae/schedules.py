@@ -35,29 +35,32 @@ def beta_share(epochs: np.ndarray, objective: ObjectiveConfig) -> np.ndarray:
 
 
 def age(epochs: np.ndarray | float, train: TrainConfig) -> np.ndarray | float:
-    """Epochs that the present weights have been trained for; every start begins at 0, and the best of them goes on."""
-    return epochs - np.minimum(np.floor(epochs), train.starts - 1)
+    """Epochs since the present start began, or since the best of them went on."""
+    return np.where(epochs < train.starts_end, epochs % train.start_epochs, epochs - train.starts_end)
 
 
 def learning_rate(epochs: np.ndarray, train: TrainConfig) -> np.ndarray:
-    """A linear warm-up to the peak, then a cosine to `final_rate` of it at the last epoch."""
-    warm = np.clip(epochs / max(train.warmup_epochs, 1e-9), 0.0, 1.0)
-    span = max(train.longest - train.warmup_epochs, 1e-9)
-    done = np.clip((epochs - train.warmup_epochs) / span, 0.0, 1.0)
+    """A linear warm-up to the peak, then a cosine to `final_rate` of it at the last epoch; the same in every start."""
+    now = age(epochs, train)
+    last = np.where(epochs < train.starts_end, train.start_epochs, train.epochs - train.starts_end)
+    warm = np.clip(now / max(train.warmup_epochs, 1e-9), 0.0, 1.0)
+    done = np.clip((now - train.warmup_epochs) / np.maximum(last - train.warmup_epochs, 1e-9), 0.0, 1.0)
     cosine = train.final_rate + (1.0 - train.final_rate) * 0.5 * (1.0 + np.cos(np.pi * done))
-    return train.learning_rate * np.where(epochs < train.warmup_epochs, warm, cosine)
+    return train.learning_rate * np.where(now < train.warmup_epochs, warm, cosine)
 
 
 def scheduled(config: Config, curriculum: Curriculum, epochs: np.ndarray) -> Knobs:
     """Every live knob at the given epochs [n], by its schedule alone; `boosted` comes on top."""
     values = {name: np.full_like(epochs, constant(config, name), float) for name in LIVE}
-    share = beta_share(epochs, config.objective)
+    routers_alone, now = epochs < config.train.starts_end, age(epochs, config.train)
+    values["w_evidence"][routers_alone] = 0.0
+    share = beta_share(now, config.objective)
     values["beta_z"] *= share
     values["beta_c"] *= share
-    values["tau"] = temperature(epochs, config.routing.tau, config.routing.tau_end, config.routing.tau_rate)
+    values["tau"] = temperature(now, config.routing.tau, config.routing.tau_end, config.routing.tau_rate)
     values["learning_rate"] = learning_rate(epochs, config.train)
     if curriculum.on:
-        values["k_active"][:] = config.curriculum.k_active_schedule[int(curriculum.stage)]
+        values["k_active"][~routers_alone] = config.curriculum.k_active_schedule[int(curriculum.stage)]
     return Knobs(**values)
 
 
@@ -70,7 +73,7 @@ def constant(config: Config, name: str) -> float:
 
 def boosted(knobs: Knobs, config: Config, curriculum: Curriculum, epochs: np.ndarray) -> Knobs:
     """Both betas times `kl_boost_on_unlock` for `boost_epochs` after an unlock (the first stage is none)."""
-    recent = epochs - curriculum.unlocked_at < config.curriculum.boost_epochs
+    recent = age(epochs, config.train) - curriculum.unlocked_at < config.curriculum.boost_epochs
     boost = np.where(recent & bool(curriculum.on and curriculum.stage > 0), knobs.kl_boost_on_unlock, 1.0)
     return knobs._replace(beta_z=knobs.beta_z * boost, beta_c=knobs.beta_c * boost)
 

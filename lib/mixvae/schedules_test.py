@@ -7,7 +7,16 @@ import pytest
 
 from mixvae.config import Config, CurriculumConfig, Knobs, ObjectiveConfig, TrainConfig
 from mixvae.config_file import override
-from mixvae.schedules import age, beta_share, curriculum_start, knobs_at, learning_rate, next_stage, temperature
+from mixvae.schedules import (
+    age,
+    beta_share,
+    curriculum_start,
+    knobs_at,
+    learning_rate,
+    next_stage,
+    scheduled,
+    temperature,
+)
 
 UNHELD = Knobs(*[False] * len(Knobs._fields))
 NOTHING = Knobs(*[np.nan] * len(Knobs._fields))
@@ -50,19 +59,31 @@ def test_the_learning_rate_warms_up_and_falls_as_a_cosine(epoch, rate):
     assert learning_rate(np.array([epoch]), train) == pytest.approx(rate)
 
 
-def test_every_start_begins_at_0_and_the_best_has_an_epoch_behind_it():
-    train = TrainConfig(starts=3, epochs=8)
-    np.testing.assert_allclose(
-        age(np.array([0, 0.5, 1, 1.9, 2, 2.5, 3, 3.5, 8]), train), [0, 0.5, 0, 0.9, 0, 0.5, 1, 1.5, 6]
-    )
+def test_every_start_begins_at_0_and_so_do_the_epochs_of_the_best():
+    train = TrainConfig(starts=2, start_epochs=3, epochs=8)
+    np.testing.assert_allclose(age(np.array([0, 0.5, 2.9, 3, 4.5, 6, 7.5, 8]), train), [0, 0.5, 2.9, 0, 1.5, 0, 1.5, 2])
     np.testing.assert_array_equal(age(np.array([0, 0.5, 4]), TrainConfig()), [0, 0.5, 4])
 
 
-def test_the_learning_rate_of_the_last_epoch_does_not_depend_on_the_starts():
-    one, three = TrainConfig(epochs=6), TrainConfig(epochs=8, starts=3)
-    at = np.linspace(0, 6, 13)
-    np.testing.assert_allclose(learning_rate(at, three), learning_rate(at, one))
-    assert one.longest == three.longest == 6
+def test_every_start_and_what_follows_has_a_learning_rate_as_if_it_were_alone():
+    train = TrainConfig(starts=2, start_epochs=3, epochs=10)
+    start, rest = TrainConfig(epochs=3), TrainConfig(epochs=4)
+    at = np.linspace(0, 2.9, 13)
+    for offset in (0, 3):
+        np.testing.assert_allclose(learning_rate(at + offset, train), learning_rate(at, start))
+    np.testing.assert_allclose(learning_rate(at + 6, train), learning_rate(at, rest))
+
+
+def test_starts_train_the_router_alone_over_all_channels_and_the_curriculum_begins_with_the_vaes():
+    config = Config(
+        train=TrainConfig(starts=1, start_epochs=2, epochs=9),
+        objective=ObjectiveConfig(w_inv=1.0, w_evidence=0.5),
+        curriculum=CurriculumConfig(enabled=True, unlock_epochs=(0, 1, 2, 3)),
+    )
+    stage = curriculum_start(config.curriculum)
+    knobs = scheduled(config, stage, np.array([0.5, 1.5, 2.5]))
+    np.testing.assert_array_equal(knobs.w_evidence, [0, 0, 0.5])
+    np.testing.assert_array_equal(knobs.k_active, [10, 10, 1])
 
 
 def test_without_a_warm_up_the_first_step_is_at_the_peak():
@@ -130,7 +151,7 @@ STAGED = {
 
 def test_every_knob_is_its_setting_where_nothing_is_scheduled():
     found = knobs(override(Config(), STEADY), [0, 1, 2])
-    expected = Knobs(0.7, 7, 1.0, 0.3, 1.0, 0.0, 0.0, 0.0, 3e-3, 1.0)._asdict()
+    expected = Knobs(0.7, 7, 1.0, 0.3, 1.0, 1.0, 0.0, 0.0, 0.0, 3e-3, 1.0)._asdict()
     for name, values in found._asdict().items():
         assert values.shape == (3,) and values.dtype == np.float32
         assert values[0] == np.float32(expected[name]), name

@@ -14,7 +14,7 @@ from mixvae.inference import channel_losses, responsibilities
 from mixvae.invariance import router_objective
 from mixvae.model import MixVAE, build_model
 from mixvae.objective import build_objective
-from mixvae.schedules import age, curriculum_start, knobs_at, next_stage
+from mixvae.schedules import curriculum_start, knobs_at, next_stage
 from mixvae.settings import check
 from mixvae.state import Start, State, moment
 from mixvae.step import Coming, Data, Moving, build_optimiser, require_finite, run_steps, shuffled
@@ -72,7 +72,7 @@ class Trainer:
             held=Knobs(*[np.bool_(False)] * len(Knobs._fields)),
             tau_counts=np.zeros((self.config.model.num_components, self.num_classes), np.float32),
             curriculum=curriculum_start(self.config.curriculum),
-            best=fresh if self.config.train.starts > 1 else (),
+            best=fresh if self.config.train.starts else (),
         )
         return self.recount(self.at_schedule(state))
 
@@ -106,8 +106,7 @@ class Trainer:
     def plan(self, state: State) -> Knobs:
         """The knobs [steps] of the coming epoch's worth of steps."""
         middles = int(state.step) + 0.5 + np.arange(self.steps_per_epoch)  # at 0 a warm-up would waste the first step
-        epochs = age(middles / self.steps_per_epoch, self.config.train)
-        return knobs_at(self.config, state.curriculum, state.knobs, state.held, epochs)
+        return knobs_at(self.config, state.curriculum, state.knobs, state.held, middles / self.steps_per_epoch)
 
     def set_curriculum(self, state: State, on: bool) -> State:
         """Channels unlock by the curriculum, or all that the config allows are open.
@@ -122,7 +121,8 @@ class Trainer:
             )
         moved = state.curriculum._replace(on=np.bool_(on))
         if on and self.config.curriculum.unlock_epochs is not None:
-            moved = next_stage(self.config.curriculum, moved, int(age(self.epoch(state), self.config.train)), loss=0.0)
+            trained = max(0, int(self.epoch(state)) - self.config.train.starts_end)
+            moved = next_stage(self.config.curriculum, moved, trained, loss=0.0)
         return self.at_schedule(state._replace(curriculum=moved))
 
     def set_labels(self, labels: Int[np.ndarray, "n"], counted: bool = True):
@@ -161,13 +161,18 @@ class Trainer:
         left = self.steps_per_epoch - int(state.step) % self.steps_per_epoch
         return Coming(
             ema=np.float32(self.config.train.ema),
-            begun=np.int32(min(int(self.epoch(state)), self.config.train.starts - 1) * self.steps_per_epoch),
+            begun=np.int32(self.begun(state) * self.steps_per_epoch),
             moving=Moving(state.params, state.average, state.optimiser, state.step),
             key=state.key,
             data=self.data(state),
             knobs=self.plan(state),
             steps=np.int32(left if steps is None else min(steps, left)),
         )
+
+    def begun(self, state: State) -> int:
+        """The epoch at which the present start began; 0 once the best of them goes on."""
+        epoch, train = int(self.epoch(state)), self.config.train
+        return epoch - epoch % train.start_epochs if epoch < train.starts_end else 0
 
     def done(
         self, state: State, coming: Coming, moving: Moving, columns: dict[str, Array]
@@ -197,13 +202,13 @@ class Trainer:
 
     def end_epoch(self, state: State, columns: dict[str, np.ndarray]) -> State:
         """The State after an epoch's last step: the next start begun, newcomers unlocked, tau counts afresh."""
-        epoch, starts = int(state.step) // self.steps_per_epoch, self.config.train.starts
-        if 1 < starts >= epoch:
+        epoch, train = int(state.step) // self.steps_per_epoch, self.config.train
+        if epoch <= train.starts_end and epoch % train.start_epochs == 0:
             state = self.next_start(state, epoch)
-        if epoch < starts:
+        if epoch <= train.starts_end:
             return self.recount(self.at_schedule(state))
         loss = columns.get("validation_loss", columns["recon"] + columns["kl_z"]).mean()
-        moved = next_stage(self.config.curriculum, state.curriculum, epoch - starts + 1, float(loss))
+        moved = next_stage(self.config.curriculum, state.curriculum, epoch - train.starts_end, float(loss))
         before = int(state.knobs.k_active)
         state = self.at_schedule(state._replace(curriculum=moved))
         after = int(state.knobs.k_active)
@@ -216,7 +221,7 @@ class Trainer:
         loss = np.float32(self.label_free_loss(state))
         done = Start(state.params, state.average, state.optimiser, loss)
         best = done if loss < state.best.label_free else state.best
-        last = epoch == self.config.train.starts
+        last = epoch == self.config.train.starts_end
         now = best if last else self.first(jax.random.fold_in(state.key, epoch))
         return state._replace(params=now.params, average=now.average, optimiser=now.optimiser, best=best)
 
