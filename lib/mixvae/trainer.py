@@ -19,6 +19,7 @@ from mixvae.settings import check
 from mixvae.state import Start, State, moment
 from mixvae.step import Coming, Data, Moving, build_optimiser, require_finite, run_steps, shuffled
 
+BALANCE = 20.0  # what H weighs where starts are compared
 JUDGED = 5000  # training images, about, by which starts are compared, and the parents of newcomers chosen
 
 
@@ -226,16 +227,18 @@ class Trainer:
         return state._replace(params=now.params, average=now.average, optimiser=now.optimiser, best=best)
 
     def label_free_loss(self, state: State) -> float:
-        """w_inv inv - w_mi (2 H - h), nats, of about JUDGED training images by the averaged weights.
+        """w_inv inv + w_mi (h - BALANCE H), nats, of about JUDGED training images by the averaged weights.
 
         Starts and seeds are compared by it: lower is better. The weights are the config's, the views always the same.
+        H weighs more than in the objective: a router that leaves some images of one class with another's can be as sure
+        and as invariant as a good one, and is found by channels that are less equally large.
         """
         x = self.judged / np.float32(255)
         a = np.clip(self.objective.view(jax.random.PRNGKey(0), x), 0, 1)
         q = [responsibilities(self.model, state.average, images, state.knobs.k_active) for images in (x, a)]
         log_q = [np.log(np.maximum(p, np.finfo(p.dtype).tiny)) for p in q]
         terms, weights = router_objective(*log_q, state.knobs.k_active), self.config.objective
-        return float(weights.w_inv * terms.inv - weights.w_mi * (2 * terms.H - terms.h))
+        return float(weights.w_inv * terms.inv + weights.w_mi * (terms.h - BALANCE * terms.H))
 
     def evidence_loss(self, state: State, x: UInt8[np.ndarray, "n h w c"]) -> float:
         """Mean of -log p(x|z, e) + KL of the chosen channel's latent, in nats, by the averaged weights."""
