@@ -10,6 +10,7 @@ with app.setup(hide_code=True):
     import marimo as mo
 
     from mixvae import load_config, load_dataset
+    from mixvae.config_file import override
     from mixvae.runs import open_run
     from workbench import charts, controls, sweep, tables
     from workbench.cache import use_compilation_cache
@@ -18,6 +19,7 @@ with app.setup(hide_code=True):
     from workbench.live import LiveRun
 
     SHOWCASE = Path(__file__).parent.parent / "data" / "showcase"
+    WATCHED = {"train.starts": 0, "train.epochs": 8}  # no routers alone: pictures form from the first step
     alt.data_transformers.disable_max_rows()
     use_compilation_cache()
 
@@ -62,17 +64,17 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    start = load_config(SHOWCASE / "config.yaml")
+    start = override(load_config(SHOWCASE / "config.yaml"), WATCHED)
     dataset = load_dataset(start.data.name, validation=start.data.validation)
     saved = open_run(SHOWCASE, dataset)
     return dataset, saved, start
 
 
 @app.cell(hide_code=True)
-def _(dataset, saved):
+def _(dataset, saved, start):
     view = ChannelView()
     live = LiveRun(view, dataset)
-    live.show(saved)
+    live.show(saved, then=start)
     if not live.settled():
         raise RuntimeError(f"the saved run did not come on screen: {view.status}")
     return live, view

@@ -54,11 +54,14 @@ def serve(notebook: Path, log: Path) -> Iterator[str]:
 
 
 @contextmanager
-def open_page(url: str, scheme: str = "light", width: int = 1440, height: int = 900) -> Iterator[Page]:
+def open_page(
+    url: str, scheme: str = "light", width: int = 1440, height: int = 900, offline: bool = False
+) -> Iterator[Page]:
     """The page in a fresh browser, every canvas text recorded."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme).new_page()
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, offline=offline)
+        page = context.new_page()
         page.add_init_script(RECORD)
         page.goto(url)
         page.locator("canvas.cv-canvas").wait_for(timeout=120_000)

@@ -41,6 +41,31 @@ def test_on_a_narrow_screen_the_parts_stack(page):
     assert box["x"] >= 0 and box["x"] + box["width"] <= 420 and slider["y"] < box["y"]
 
 
+def test_the_pointer_shows_what_a_latent_decodes_to_in_every_channel(page):
+    canvas, tip = page.locator("canvas.cv-canvas"), page.locator(".cv-tip")
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 80)
+    wait_for(lambda: tip.is_visible(), 20, "the picture under the pointer")
+    assert tip.inner_text().startswith("channel 0 at (")
+    first = ink(page)
+    assert len(set(first)) > 20  # a picture, not a plain square
+    page.mouse.move(box["x"] + 20, box["y"] + 40)
+    wait_for(lambda: ink(page) != first, 20, "another picture")
+    page.mouse.move(box["x"] + 60, box["y"] - 200)
+    wait_for(lambda: not tip.is_visible(), 20, "the way out")
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    wait_for(lambda: tip.is_visible() and tip.inner_text().startswith("channel 0 at (0."), 20, "the keys")
+    page.keyboard.press("Escape")
+    wait_for(lambda: not tip.is_visible(), 20, "the way out by keys")
+
+
+def ink(page) -> list[int]:
+    """The red of every pixel of the decoded picture."""
+    script = "c => [...c.getContext('2d').getImageData(0, 0, 92, 92).data].filter((_, i) => i % 4 == 0)"
+    return page.locator(".cv-probe").evaluate(script)
+
+
 def test_sliders_answer_while_it_trains(page):
     page.get_by_role("button", name="Train").click()
     wait_for(lambda: status(page).startswith("training"), 120, "training")

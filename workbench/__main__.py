@@ -1,4 +1,4 @@
-"""python -m workbench train CONFIG | sweep EXPERIMENT | tables"""
+"""python -m workbench train CONFIG | report FOLDER | sweep EXPERIMENT | tables"""
 
 import argparse
 import sys
@@ -8,13 +8,14 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
-from mixvae import load_dataset
+from mixvae import load_config, load_dataset
 from mixvae.config_file import StrictLoader, override
-from mixvae.runs import fit, open_run, save
+from mixvae.runs import CONFIG, fit, open_run, save, write_atomically
 from mixvae.settings import nearest
 from workbench import presets, tables
 from workbench.cache import use_compilation_cache
 from workbench.experiments import EXPERIMENTS
+from workbench.report import report
 from workbench.scores import scores
 from workbench.sweep import RESULTS, ROOT, jobs, sweep
 
@@ -56,6 +57,10 @@ def parser() -> argparse.ArgumentParser:
         "--together", type=int, default=1, metavar="N", help="train N seeds of an arm at once, which a GPU has room for"
     )
     many.set_defaults(run=run_sweep, resume="finished runs keep their rows, and the same command goes on")
+    page = commands.add_parser("report", help="a saved run as one HTML file that works without a kernel or a network")
+    page.add_argument("folder", metavar="FOLDER", help="a folder that train --out filled")
+    page.add_argument("-o", "--out", metavar="FILE", help="default: FOLDER.html")
+    page.set_defaults(run=write_report, resume="no file was half written")
     made = commands.add_parser("tables", help="make the result tables of a document anew from the rows")
     made.add_argument("document", nargs="*", default=[str(ROOT / "README.md")], help="default: README.md")
     made.set_defaults(run=fill_tables, resume="no document was half written")
@@ -121,6 +126,19 @@ def run_sweep(arguments: argparse.Namespace) -> int:
         else:
             print(f"{name}: {', '.join(f'{k} {row[k]:.4g}' for k in SHOWN if k in row)}", flush=True)
     return int(failed > 0)
+
+
+def write_report(arguments: argparse.Namespace) -> int:
+    """Write the page of a saved run."""
+    folder = Path(arguments.folder)
+    out = Path(arguments.out) if arguments.out else folder.resolve().with_suffix(".html")
+    use_compilation_cache()
+    config = load_config(folder / CONFIG)
+    dataset = load_dataset(config.data.name, validation=config.data.validation)
+    page = report(open_run(folder, dataset), dataset, folder.resolve().name)
+    write_atomically(out, page.encode())
+    print(f"{out}: {len(page) / 2**20:.1f} MB")
+    return 0
 
 
 def fill_tables(arguments: argparse.Namespace) -> int:

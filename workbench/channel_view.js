@@ -1,11 +1,14 @@
 // K latent planes on one canvas. `decode` reads a message of channel_view.py, `layout` places the tiles, `draw` paints
-// a frame: functions of their arguments alone. `render` holds what changes: newest frame, points, theme, pointer.
+// a frame, `lookUp` blends a latent's picture from an atlas: functions of their arguments alone. `render` holds what
+// changes: newest frame and atlas, points, theme, pointer.
 
 const BODY = 510; // height the canvas aims for: the view of 10 channels is then about 560 high
 const TITLE = 22, FOOT = 28, IMAGE = 0.28, IMAGE_GAP = 8;
 const MANY = 40; // channels, beyond which planes are small and have no images
 const BEYOND = 32767, FAINTEST = 4, FAINT = 64; // of 255: nothing below 1/64, plain squares below 1/4
 const NEAR = 12; // pixels from the pointer to a point
+const PROBE = 92, SMALL = 30, ACROSS = 10; // pixels of a decoded image, of one in another channel; images in a row
+const STRIDE = 6; // pixels that an arrow key moves the pointer
 const TURN = 2 * Math.PI;
 const SHACKLE = new Path2D("M -4 -6 v -3 a 4 4 0 0 1 8 0 v 3");
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
@@ -22,18 +25,29 @@ const SYSTEM_DARK = matchMedia("(prefers-color-scheme: dark)");
 
 // ---- message
 
-export function decode(view) {
+function open(view) {
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   let at = 4 + view.getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, at)));
-  const take = (count) => bytes.subarray(at, (at += count));
-  const [k, n] = header.shape, [h, w, c] = header.image;
+  return { header, take: (count) => bytes.subarray(at, (at += count)) };
+}
+
+function images({ image: [h, w, c], sigma }, take, count) {
+  const mean = { bytes: take(count * h * w * c), h, w, c, shade: c === 3 ? rgb : grey };
+  const [sh, sw] = sigma ?? [0, 0];
+  return { mean, sigma: sigma && { bytes: take(count * sh * sw), h: sh, w: sw, c: 1, shade: viridis } };
+}
+
+export function decode(view) {
+  const { header, take } = open(view), [k, n] = header.shape;
   const z = new Int16Array(take(4 * k * n).slice().buffer); // a copy: the message may begin at an odd byte
   const opacity = take(k * n), owner = take(n);
-  const mean = { bytes: take(k * h * w * c), h, w, shade: c === 3 ? rgb : grey };
-  const [sh, sw] = header.sigma ?? [0, 0];
-  const sigma = header.sigma && { bytes: take(k * sh * sw), h: sh, w: sw, shade: viridis };
-  return { ...header, k, n, z, opacity, owner, mean, sigma };
+  return { ...header, k, n, z, opacity, owner, ...images(header, take, k) };
+}
+
+export function decodeAtlas(view) {
+  const { header, take } = open(view), [k, cells] = header.shape;
+  return { ...header, k, cells, ...images(header, take, k * cells * cells) };
 }
 
 const rgb = (bytes, pixel, colour) => bytes[3 * pixel + colour];
@@ -249,13 +263,61 @@ function drawInvitation(context, { width, height }, status, theme) {
   write(context, second, width / 2, height / 2 + 14, { ...style, size: 13, colour: theme.muted });
 }
 
+// ---- atlas
+
+// What the first `count` channels decode at the latent (u, v), bilinear between cells: images side by side as in `part`.
+export function lookUp({ cells, scale }, part, count, u, v) {
+  const size = part.h * part.w * part.c, last = cells - 1, sums = new Float32Array(count * size);
+  const [x, y] = [u, -v].map((at) => Math.max(0, Math.min(last, ((at / scale + 1) / 2) * last)));
+  const [left, top] = [x, y].map(Math.floor), [dx, dy] = [x - left, y - top];
+  for (const [row, down] of [[top, 1 - dy], [Math.min(top + 1, last), dy]])
+    for (const [column, right] of [[left, 1 - dx], [Math.min(left + 1, last), dx]])
+      for (let channel = 0; channel < count && down * right > 0; channel++) {
+        const from = ((channel * cells + row) * cells + column) * size, to = channel * size;
+        for (let i = 0; i < size; i++) sums[to + i] += down * right * part.bytes[from + i];
+      }
+  return { ...part, bytes: Uint8ClampedArray.from(sums) };
+}
+
+// The latent's image in its channel, its sigma, and in rows below them what the other channels make of it.
+function paintProbe(canvas, atlas, { channel, u, v }, count, { theme, ratio }) {
+  const parts = [atlas.mean, ...(atlas.sigma ? [atlas.sigma] : [])].map((part) => {
+    const strip = document.createElement("canvas");
+    paintStrip(strip, lookUp(atlas, part, count, u, v), count);
+    return { strip, w: part.w, h: part.h };
+  });
+  const rows = count > 1 && count <= MANY ? Math.ceil(count / ACROSS) : 0;
+  const width = Math.max(parts.length * (PROBE + IMAGE_GAP) - IMAGE_GAP, rows && Math.min(count, ACROSS) * SMALL);
+  const height = PROBE + (rows && IMAGE_GAP + rows * SMALL), context = canvas.getContext("2d");
+  Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  context.scale(ratio, ratio);
+  const cut = ({ strip, w, h }, index, x, y, side) =>
+    context.drawImage(strip, index * (w + 2) + 1, 1, w, h, x, y, (side * w) / Math.max(h, w), (side * h) / Math.max(h, w));
+  parts.forEach((part, i) => cut(part, channel, i * (PROBE + IMAGE_GAP), 0, PROBE));
+  for (let i = 0; i < (rows && count); i++) {
+    const x = (i % ACROSS) * SMALL, y = PROBE + IMAGE_GAP + Math.floor(i / ACROSS) * SMALL;
+    cut(parts[0], i, x + 1, y + 1, SMALL - 2);
+    if (i !== channel) continue;
+    context.strokeStyle = theme.plane;
+    context.lineWidth = 2;
+    context.strokeRect(x + 1, y + 1, SMALL - 2, SMALL - 2);
+  }
+}
+
 // ---- hover
 
-// The drawn point nearest to (x, y) in the plane under it: {channel, point}, or null.
-export function nearest({ k_active, n, z, opacity }, plan, x, y) {
+// The latent under (x, y): {channel, u, v}, or null outside the open planes.
+export function latentAt({ k_active, scale }, plan, x, y) {
   const within = (tile) => x >= tile.x && x < tile.x + plan.side && y >= tile.y && y < tile.y + plan.side;
   const channel = plan.tiles.findIndex(within);
   if (channel < 0 || channel >= k_active) return null;
+  const to = toPixels(plan.tiles[channel], plan), length = scale / (to.unit * BEYOND);
+  return { channel, u: (x - to.x) * length, v: (to.y - y) * length };
+}
+
+// The drawn point nearest to (x, y) in the plane under it: {channel, point}, or null.
+export function nearest({ n, z, opacity }, plan, channel, x, y) {
   const to = toPixels(plan.tiles[channel], plan);
   let point = -1, least = NEAR;
   for (let i = 0, at = channel * n; i < n; i++, at++) {
@@ -270,6 +332,9 @@ function describe({ owner, opacity, n }, { channel, point }, { labels, names }) 
   const image = `${names[labels[point]] ?? "no label"} · image ${point} · routed to channel ${owner[point]}`;
   return `${image}\nresponsibility of channel ${channel}: ${responsibility}`;
 }
+
+const signed = (number) => number.toFixed(2).replace("-", "−");
+const whereabouts = ({ channel, u, v }) => `channel ${channel} at (${signed(u)}, ${signed(v)})`;
 
 // ---- the words around the canvas
 
@@ -334,16 +399,19 @@ function isDark(node) {
 function render({ model, el }) {
   const root = make(el, "div", "cv"), words = makeWords(root), stage = make(root, "div", "cv-stage");
   const canvas = make(stage, "canvas", "cv-canvas"), tip = make(stage, "div", "cv-tip");
+  const probe = make(tip, "canvas", "cv-probe"), told = make(tip, "div", "cv-told");
   const context = canvas.getContext("2d");
   const look = { strips: { mean: document.createElement("canvas"), sigma: document.createElement("canvas") } };
-  let frame = null, fresh = true, pointer = null, scheduled = 0, announcing = 0;
+  let frame = null, atlas = null, fresh = true, pointer = null, scheduled = 0, announcing = 0;
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "img");
+  told.setAttribute("aria-live", "polite");
 
   const redraw = () => (scheduled ||= requestAnimationFrame(paint));
   const renew = () => ((fresh = true), redraw());
   const point = (event) => ((pointer = [event.offsetX, event.offsetY]), redraw());
   const leave = () => ((pointer = null), redraw());
+  const survey = () => ((atlas = model.get("atlas")?.byteLength ? decodeAtlas(model.get("atlas")) : null), redraw());
 
   function paint() {
     scheduled = 0;
@@ -353,11 +421,12 @@ function render({ model, el }) {
     dress(plan.radius);
     resize(plan);
     putWords(words, status, frame, plan);
-    look.hover = frame && pointer && nearest(frame, plan, ...pointer);
+    const latent = frame && pointer && latentAt(frame, plan, ...pointer);
+    look.hover = latent && nearest(frame, plan, latent.channel, ...pointer);
     context.clearRect(0, 0, plan.width, plan.height);
     if (frame) draw(context, frame, plan, look);
     else drawInvitation(context, plan, status, look.theme);
-    showTip(plan.width);
+    showTip(latent, plan.width);
     announcing ||= setTimeout(announce, 1000);
   }
 
@@ -385,12 +454,27 @@ function render({ model, el }) {
     context.scale(look.ratio, look.ratio);
   }
 
-  function showTip(width) {
-    tip.hidden = !look.hover;
+  function showTip(latent, width) {
+    const known = latent && atlas?.k === frame.k;
+    tip.hidden = !(known || look.hover);
     if (tip.hidden) return;
-    put(tip, describe(frame, look.hover, look.points));
+    probe.hidden = !known;
+    if (known) paintProbe(probe, atlas, latent, frame.k_active, look);
+    put(told, [whereabouts(latent), look.hover && describe(frame, look.hover, look.points)].filter(Boolean).join("\n"));
     tip.style.left = `${Math.max(0, Math.min(pointer[0] + 14, width - tip.offsetWidth))}px`;
     tip.style.top = `${pointer[1] + 14}px`;
+  }
+
+  // Arrow keys move the pointer, from the middle of the first plane at first; Escape puts it away.
+  function step(event) {
+    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    if (event.key === "Escape") return leave();
+    if (!moves[event.key] || !frame) return;
+    event.preventDefault();
+    const plan = layout(Math.max(160, Math.floor(root.clientWidth)), frame.k), [first] = plan.tiles;
+    pointer ??= [first.x + plan.side / 2, first.y + plan.side / 2];
+    pointer = pointer.map((at, axis) => at + STRIDE * moves[event.key][axis]);
+    redraw();
   }
 
   function announce() {
@@ -399,16 +483,20 @@ function render({ model, el }) {
   }
 
   const size = new ResizeObserver(redraw), page = new MutationObserver(redraw);
-  const handlers = { "change:frame": renew, "change:points": redraw, "change:status": redraw };
+  const handlers = {
+    "change:frame": renew, "change:atlas": survey, "change:points": redraw, "change:status": redraw,
+  };
   size.observe(root);
   for (const node of [...ancestors(el), document.documentElement, document.body])
     page.observe(node, { attributeFilter: ["class", "style", "data-jp-theme-light"] });
   SYSTEM_DARK.addEventListener("change", redraw);
   canvas.addEventListener("pointermove", point);
   canvas.addEventListener("pointerleave", leave);
+  canvas.addEventListener("blur", leave);
+  canvas.addEventListener("keydown", step);
   for (const [event, handler] of Object.entries(handlers)) model.on(event, handler);
   announce();
-  redraw();
+  survey();
 
   return () => {
     cancelAnimationFrame(scheduled);

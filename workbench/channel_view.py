@@ -3,6 +3,8 @@
     u32 header length | JSON header, spaces up to a multiple of 4 | int16 z [K, N, 2] | uint8 opacity [K, N]
     | uint8 channel [N] | uint8 mean [K, H, W, C] | uint8 sigma [K, h, w], where there is one
 
+An atlas is another, seldom sent: header, uint8 mean [K, G, G, H, W, C] and sigma [K, G, G, h, w] (see atlas.py).
+
 Little-endian throughout. 1.0 is 255; sigma_range spans 0 to 255, sigma averaged over the colours of a pixel. A latent
 at `scale` from the origin is EDGE; one beyond it is BEYOND, which the canvas draws hollow on the plane's edge.
 """
@@ -13,12 +15,14 @@ import struct
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anywidget
 import numpy as np
 import traitlets as tr
 from jaxtyping import Float, Int, UInt8
+
+from workbench.atlas import Atlas
 
 EDGE, BEYOND = 32766, 32767
 LEAST_SCALE, COVERED, EASING = 3.0, 99.5, 0.15
@@ -50,11 +54,15 @@ class Frame(NamedTuple):
 
 
 class ChannelView(anywidget.AnyWidget):
-    """The planes of all channels, drawn in the browser; nothing comes back to Python. One thread at a time writes."""
+    """The planes of all channels, drawn in the browser; nothing comes back to Python. One thread at a time writes.
+
+    The pointer shows what the latent under it decodes to in every channel, by the atlas that was sent last.
+    """
 
     _esm = Path(__file__).with_suffix(".js")
     _css = Path(__file__).with_suffix(".css")
     frame = tr.Bytes().tag(sync=True)
+    atlas = tr.Bytes().tag(sync=True)
     points = tr.Dict({"labels": [], "names": [], "colours": []}).tag(sync=True)
     status = tr.Unicode("ready").tag(sync=True)
 
@@ -67,6 +75,11 @@ class ChannelView(anywidget.AnyWidget):
         self._scale = target if self._scale is None else self._scale + EASING * (target - self._scale)
         with self.hold_sync():
             self.frame, self.status = encode(frame, self._scale), frame.status
+
+    def show_atlas(self, atlas: Atlas) -> None:
+        """Let the pointer look pictures up in `atlas`."""
+        header = {"scale": atlas.scale, "shape": atlas.mean.shape[:2], "image": atlas.mean.shape[3:]}
+        self.atlas = message(header, atlas.mean, atlas.sigma, atlas.sigma_range)
 
     def set_points(self, labels: Int[np.ndarray, " n"], class_names: Sequence[str]) -> None:
         """What the colours mean: the label of every point, -1 for none. ValueError for a label without a name."""
@@ -122,15 +135,25 @@ def encode(frame: Frame, scale: float) -> bytes:
     """The message, as the head of this file lays it out."""
     header = {name: getattr(frame, name) for name in HEADER}
     header |= {"shape": frame.z.shape[:2], "image": frame.mean.shape[1:], "sentence": frame.sentence, "scale": scale}
-    header |= {"ms": time.time_ns() // 1_000_000, "sigma": None if frame.sigma is None else frame.sigma.shape[1:3]}
+    header["ms"] = time.time_ns() // 1_000_000
+    points = coordinates(frame.z, scale), fractions(frame.opacity), frame.channel.astype(np.uint8)
+    return message(header, frame.mean, frame.sigma, frame.sigma_range, points)
+
+
+def message(
+    header: dict[str, Any],
+    mean: Float[np.ndarray, "*k h w c"],
+    sigma: Float[np.ndarray, "*k h w c"] | None,
+    sigma_range: tuple[float, float],
+    arrays: Sequence[np.ndarray] = (),
+) -> bytes:
+    """Header, arrays and images in one; the header says how large a map of sigma is, if there is one."""
+    header = header | {"sigma": None if sigma is None else sigma.shape[-3:-1]}
     text = json.dumps(header, default=lambda value: np.asarray(value).tolist(), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
-    arrays = [coordinates(frame.z, scale), fractions(frame.opacity)]
-    arrays += [frame.channel.astype(np.uint8), fractions(frame.mean)]
-    if frame.sigma is not None:
-        low, high = frame.sigma_range
-        arrays.append(fractions((frame.sigma.mean(-1) - low) / (high - low)))
-    return struct.pack("<I", len(text)) + text + b"".join(array.tobytes() for array in arrays)
+    low, high = sigma_range
+    images = [fractions(mean)] if sigma is None else [fractions(mean), fractions((sigma.mean(-1) - low) / (high - low))]
+    return struct.pack("<I", len(text)) + text + b"".join(array.tobytes() for array in (*arrays, *images))
 
 
 def coordinates(z: Float[np.ndarray, "*n"], scale: float) -> Int[np.ndarray, "*n"]:

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from workbench.atlas import Atlas
 from workbench.channel_view import BEYOND, EDGE, PALETTE, ChannelView, Frame, class_colours
 
 K, N, H, W, C = 5, 7, 20, 30, 3
@@ -155,6 +156,19 @@ def test_points_have_a_colour_for_every_name_and_fix_the_number_of_points():
         view.show(make_frame())
     with pytest.raises(ValueError, match=re.escape("expected -1 to 1, one name a class, found [2, 3]")):
         view.set_points(np.array([0, 3, 2]), ("cat", "dog"))
+
+
+def test_an_atlas_comes_back_within_half_a_quantum():
+    rng = np.random.default_rng(1)
+    mean, sigma = rng.random((K, 4, 4, H, W, C)), rng.uniform(LOW, HIGH, (K, 4, 4, 1, 1, 1))
+    view = ChannelView()
+    view.show_atlas(Atlas(2.5, mean, sigma, (LOW, HIGH)))
+    at = 4 + int.from_bytes(view.atlas[:4], "little")
+    header, body = json.loads(view.atlas[4:at]), np.frombuffer(view.atlas[at:], np.uint8)
+    assert header == {"scale": 2.5, "shape": [K, 4], "image": [H, W, C], "sigma": [1, 1]}
+    np.testing.assert_allclose(body[: mean.size] / 255, mean.ravel(), atol=0.51 / 255)
+    found = LOW + body[mean.size :] / 255 * (HIGH - LOW)
+    np.testing.assert_allclose(found, sigma.ravel(), atol=0.51 / 255 * (HIGH - LOW))
 
 
 def test_colours_are_distinct_also_beyond_the_palette():

@@ -20,12 +20,14 @@ from mixvae.inference import BATCH
 from mixvae.runs import Row, Snapshot, build_trainer
 from mixvae.schedules import constant
 from mixvae.tau_classifier import UNLABELLED
-from workbench.channel_view import ChannelView
+from workbench.atlas import build_atlas
+from workbench.channel_view import ChannelView, frame_scale
 from workbench.curves import with_chunk
 from workbench.scores import asked
 from workbench.snapshot import Points, transfer
 
 STEP_SECONDS_AT_START = 0.05
+ATLAS_SECONDS = 2.0  # between two atlases while training, each worth some hundredths of a second
 
 
 class LiveRun:
@@ -39,7 +41,9 @@ class LiveRun:
         self.view, self.dataset, self.max_fps = view, dataset, max_fps
         self.trainer: Trainer | None = None
         self.state: State | None = None
+        self._wanted: Config | None = None  # what the next run is of
         self._shown: State | None = None
+        self._atlas_due = 0.0
         self.points = Points(dataset, points)
         self.curves: list[Row] = []
         self.status = "ready"
@@ -53,10 +57,11 @@ class LiveRun:
         view.set_points(self.points.labels, dataset.class_names)
         threading.Thread(target=self._run, args=(weakref.ref(self),), daemon=True, name="LiveRun").start()
 
-    def show(self, saved: Snapshot):
-        """Put a saved run on the view; training starts a run of its own."""
+    def show(self, saved: Snapshot, then: Config | None = None):
+        """Put a saved run on the view; training starts a run of its own, of `then` or of the same config."""
 
         def put():
+            self._wanted = then or saved.trainer.config
             self.trainer, self.state, self.curves = saved.trainer, saved.state, list(saved.history)
             self._saved, self.status = True, "saved run"
             self._publish(whole=True)
@@ -164,7 +169,7 @@ class LiveRun:
         trainer = build_trainer(config, self.dataset)
         self._label(trainer)
         state, kept = transfer(*old, trainer) if keep and self.trainer else (trainer.init(), "starts anew")
-        self.trainer, self.state, self._saved = trainer, state, False
+        self.trainer, self.state, self._saved, self._wanted = trainer, state, False, config
         self._step_seconds, self._speed, self._warm = STEP_SECONDS_AT_START, 0.0, False
         if state.step == 0:
             self.curves = []
@@ -173,12 +178,12 @@ class LiveRun:
         self._publish(whole=True)
 
     def _configure(self, config: Config):
-        if config != self._config:
+        if config != self._wanted:
             self._build(config, keep=not self._saved)
 
     def _restart(self):
         """The first step again, with the knobs where they stand on the panel."""
-        self._build(self._config, keep=False)
+        self._build(self._wanted, keep=False)
 
     def _go(self):
         if self._saved or self.epoch >= self._config.train.epochs:
@@ -279,7 +284,12 @@ class LiveRun:
             return
         self.points.encode(self.trainer, self.state, whole)
         self._shown = self._counted()
-        self.view.show(self.points.frame(self.trainer, self._shown, self.status, self._speed))
+        frame = self.points.frame(self.trainer, self._shown, self.status, self._speed)
+        self.view.show(frame)
+        if whole or time.perf_counter() > self._atlas_due:
+            model, average = self.trainer.model, self.state.average
+            self.view.show_atlas(build_atlas(model, average, frame_scale(frame), frame.sigma_range))
+            self._atlas_due = time.perf_counter() + ATLAS_SECONDS
 
     def _counted(self) -> State:
         """The State with its tau counts of this moment, for the eye; training counts anew where an epoch ends."""

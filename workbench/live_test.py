@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mixvae.config import LIVE
+from mixvae.config_file import override
 from mixvae.example_runs import STAGES, UNLABELLED, same, tiny_config, tiny_dataset
 from mixvae.runs import Snapshot, fit
 from mixvae.schedules import constant
@@ -36,6 +37,9 @@ class Screen:
     def show(self, frame: Frame):
         check(frame, len(self.labels))
         self._add(self.frames, frame._replace(z=frame.z.copy()), frame.status)
+
+    def show_atlas(self, atlas):
+        self.atlas = atlas
 
     def say(self, status: str):
         self._add(self.said, status, status)
@@ -521,6 +525,15 @@ def test_training_after_a_saved_run_begins_anew_with_the_knobs_of_the_panel(comm
     live.pause()
     assert live.settled() and live.state.held.tau and live.state.knobs.tau == 2.0 and sum(live.state.held) == 1
     assert saved.state.step == 6 and not saved.state.held.tau and len(saved.history) == 1
+
+
+def test_training_after_a_saved_run_may_be_of_another_config(live, screen, saved):
+    other = override(saved.trainer.config, {"train.epochs": 7})
+    live.show(saved, then=other)
+    live.configure(other)
+    assert live.settled() and live.status == "saved run" and live.state is saved.state
+    live.step()
+    assert live.settled() and live.trainer.config == other and live.state.step == 1
 
 
 # --- speed, and what is said of compiling

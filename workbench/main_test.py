@@ -185,6 +185,20 @@ def test_a_folder_with_another_run_is_a_fault_that_leaves_it_alone(tmp_path, cap
     assert "Traceback" not in line and (tmp_path / CHECKPOINT).read_bytes() == before
 
 
+def test_a_run_becomes_a_page_beside_its_folder(tmp_path, capsys):
+    assert main(train("--out", str(tmp_path / "mine"), **{"train.epochs": "1"})) == 0
+    assert main(["report", str(tmp_path / "mine")]) == 0
+    assert "<h1>mine</h1>" in (tmp_path / "mine.html").read_text(encoding="utf-8")
+    assert str(tmp_path / "mine.html") in capsys.readouterr().out
+
+
+def test_a_page_of_no_run_is_a_fault(tmp_path, capsys):
+    assert main(["report", str(tmp_path / "none")]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("error: ") and "none" in line and len(line.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_cannot_be_trained_ends_with_a_line_that_says_so(capsys):
     assert main(["train", "fast", "--set", "data.name=digits", "--set", "train.batch_size=5000"]) == 1
     err = capsys.readouterr().err

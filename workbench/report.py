@@ -1,0 +1,93 @@
+"""A run as one HTML file that needs no kernel and no network: planes, decoded pictures, curves, scores, config."""
+
+import base64
+import gzip
+import html
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+
+import altair as alt
+import vl_convert
+
+from mixvae import Dataset
+from mixvae.config_file import dump_config
+from mixvae.runs import Snapshot
+from workbench import charts
+from workbench.atlas import build_atlas
+from workbench.channel_view import ChannelView, frame_scale
+from workbench.scores import scores
+from workbench.snapshot import Points
+from workbench.sweep import commit, config_hash
+
+TEMPLATE = Path(__file__).with_suffix(".html")
+POINTS = 1000
+PACKAGES = ("mixvae", "jax", "flax", "optax")
+WHOLE = ("test_images", "active_channels")  # scores that are counts
+
+
+def report(snapshot: Snapshot, dataset: Dataset, title: str) -> str:
+    """The page of a run: what the live view would show of it, its curves by epoch, its scores, and how to repeat it."""
+    trainer, state = snapshot.trainer, snapshot.state
+    view, points = ChannelView(), Points(dataset, POINTS)
+    view.set_points(points.labels, dataset.class_names)
+    points.encode(trainer, state, whole=True)
+    frame = points.frame(trainer, state, "saved run", 0.0)
+    view.show(frame)
+    view.show_atlas(build_atlas(trainer.model, state.average, frame_scale(frame), frame.sigma_range))
+    figures = history_charts(snapshot, points, dataset)
+    config = trainer.config
+    made = {"config": config_hash(config), "seed": config.train.seed, "commit": commit() or "unknown"}
+    made |= {"Python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+    found = {name: shown(name, value) for name, value in scores(snapshot, dataset).items()}
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=html.escape(title),
+        summary=html.escape(
+            f"{dataset.name}, {len(dataset.x_train)} training images, {len(snapshot.history)} epochs. Move the pointer "
+            "over a plane, or focus it and use the arrow keys: the picture is what the latent there decodes to."
+        ),
+        style=str(view._css),
+        charts="".join(f'<div id="chart{i}"></div>' for i in range(len(figures))),
+        scores=table(found),
+        versions=table(made),
+        config=html.escape(dump_config(config)),
+        vega=vl_convert.javascript_bundle(),
+        view=str(view._esm),
+        state=in_script(
+            {"frame": packed(view.frame), "atlas": packed(view.atlas), "points": view.points, "status": view.status}
+        ),
+        specs=in_script([figure.to_dict() for figure in figures]),
+    )
+
+
+def history_charts(snapshot: Snapshot, points: Points, dataset: Dataset) -> list[alt.Chart]:
+    """The charts below the planes, as in the notebook."""
+    weights, name = points.matrix(snapshot.trainer, snapshot.state)
+    return [
+        charts.terms_chart(charts.terms_frame(snapshot.history)),
+        charts.usage_chart(charts.usage_frame(snapshot.history)),
+        charts.matrix_chart(charts.matrix_frame(weights, dataset.class_names), name),
+    ]
+
+
+def table(rows: dict[str, object]) -> str:
+    """Two columns of HTML."""
+    lines = (f"<tr><th>{html.escape(name.replace('_', ' '))}<td>{html.escape(str(v))}" for name, v in rows.items())
+    return f"<table>{''.join(lines)}</table>"
+
+
+def shown(name: str, value: float) -> str:
+    """A score in four digits, a count as it is."""
+    return str(round(value)) if name in WHOLE else f"{value:.4f}"
+
+
+def packed(message: bytes) -> str:
+    """gzip in base64."""
+    return base64.b64encode(gzip.compress(message, mtime=0)).decode()
+
+
+def in_script(value: object) -> str:
+    """JSON that cannot end the script it stands in."""
+    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")

@@ -1,0 +1,44 @@
+"""The page of a run holds all that it shows, escapes what came from outside, and stays small."""
+
+import base64
+import gzip
+import json
+import re
+
+import pytest
+
+from mixvae.config_file import dump_config
+from mixvae.example_runs import tiny_config, tiny_dataset
+from mixvae.runs import Snapshot, fit
+from workbench.report import in_script, report
+
+
+@pytest.fixture(scope="module")
+def run() -> Snapshot:
+    *_, last = fit(tiny_config(), tiny_dataset())
+    return last
+
+
+def test_the_page_is_one_small_file_with_the_planes_the_pictures_and_the_numbers(run):
+    page = report(run, tiny_dataset(), "<i>mine</i> & yours")
+    assert len(page.encode()) < 6 * 2**20
+    assert "&lt;i&gt;mine&lt;/i&gt; &amp; yours" in page and "<i>mine" not in page
+    assert dump_config(run.trainer.config).splitlines()[-1] in page
+    for words in ("clustering accuracy", "active channels", "seed", "commit", "jax"):
+        assert f"<th>{words}<td>" in page
+    state = json.loads(re.search(r"const state = (.*);", page)[1])
+    for name in ("frame", "atlas"):
+        message = gzip.decompress(base64.b64decode(state[name]))
+        header = json.loads(message[4 : 4 + int.from_bytes(message[:4], "little")])
+        assert header["shape"][0] == run.trainer.config.model.num_components
+    assert len(json.loads(re.search(r"of (\[.*\])\.entries\(\)", page)[1])) == 3 == page.count('<div id="chart')
+
+
+def test_nothing_is_fetched(run):
+    page = report(run, tiny_dataset(), "run")
+    assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=", page) and "@import" not in page
+
+
+def test_words_in_a_script_cannot_end_it():
+    assert "</script>" not in in_script({"name": "</script><b>"})
+    assert json.loads(in_script({"name": "</script>"})) == {"name": "</script>"}
