@@ -26,7 +26,7 @@ def file(tmp_path_factory):
 def test_the_showcase_shows_planes_charts_and_the_picture_under_the_pointer(file, scheme, width):
     with open_page(file.as_uri(), scheme=scheme, width=width, offline=True) as page:
         faults = []
-        page.on("pageerror", faults.append)
+        page.on("pageerror", lambda fault: faults.append(fault))
         wait_for(lambda: sentence(page).startswith("10 of 10 channels active"), 20, "the sentence")
         wait_for(lambda: page.locator("#chart2 svg").count() == 1, 20, "the charts")
         assert page.locator(".charts svg").count() == 3 and any(text.startswith("0 · ") for text in texts(page))

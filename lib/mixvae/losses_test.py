@@ -102,7 +102,7 @@ def test_an_unchosen_channels_mean_moves_the_latents_kl_and_not_the_reconstructi
     config = Config(model=ModelConfig(encoder="dense", decoder="dense", **sizes))
     model = build_model(config, (8, 8, 1))
     objective, x = build_objective(config, model), rng.uniform(size=(B, 8, 8, 1)).astype(np.float32)
-    knobs = Knobs(*[0.0] * len(Knobs._fields))._replace(tau=1.0, k_active=K, router_recon=1.0)
+    knobs = Knobs(*[0.0] * len(Knobs._fields))._replace(tau=1.0, k_active=K, router_recon=1.0, w_evidence=1.0)
     chosen = np.array([0, 3, 4])
 
     @jax.jit

@@ -13,7 +13,7 @@ import pytest
 
 from mixvae import runs
 from mixvae.example_runs import STAGES, UNLABELLED, same, tiny_config, tiny_dataset
-from mixvae.runs import CHECKPOINT, CONFIG, PREVIOUS, build_trainer, fit, load, open_run, save
+from mixvae.runs import CHECKPOINT, CONFIG, PREVIOUS, VERSION, build_trainer, fit, load, open_run, save
 
 PLATEAU = {
     "curriculum.enabled": True,
@@ -304,8 +304,8 @@ def test_when_both_are_damaged_the_error_names_both(config, dataset, snapshots, 
 def test_another_version_is_named(snapshots, folder):
     for name in (CHECKPOINT, PREVIOUS):
         content = (folder / name).read_bytes()
-        (folder / name).write_bytes(content.replace(b"mixvae-run 2 ", b"mixvae-run 7 ", 1))
-    with pytest.raises(ValueError, match="checkpoint format 7; this version reads format 2"):
+        (folder / name).write_bytes(content.replace(f"mixvae-run {VERSION} ".encode(), b"mixvae-run 7 ", 1))
+    with pytest.raises(ValueError, match=f"checkpoint format 7; this version reads format {VERSION}"):
         load(folder, snapshots[0].trainer)
 
 
