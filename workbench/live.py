@@ -27,7 +27,7 @@ from workbench.scores import asked
 from workbench.snapshot import Points, transfer
 
 STEP_SECONDS_AT_START = 0.05
-ATLAS_SECONDS = 2.0  # between two atlases while training, each worth some hundredths of a second
+ATLAS_SECONDS = 10.0  # between two atlases while training; at 2 s they took a fifth of the steps
 
 
 class LiveRun:
