@@ -19,7 +19,12 @@ with app.setup(hide_code=True):
     from workbench.live import LiveRun
 
     SHOWCASE = Path(__file__).parent.parent / "data" / "showcase"
-    WATCHED = {"train.starts": 0, "train.epochs": 8}  # no routers alone: pictures form from the first step
+    WATCHED = {  # no routers alone: pictures form from the first step
+        "train.starts": 0,
+        "train.epochs": 8,
+        "curriculum.k_active_schedule": (2, 5, 10),
+        "curriculum.unlock_epochs": (0, 1, 2),
+    }
     alt.data_transformers.disable_max_rows()
     use_compilation_cache()
 
