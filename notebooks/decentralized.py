@@ -12,10 +12,11 @@ with app.setup(hide_code=True):
     from mixvae import load_config, load_dataset
     from mixvae.config_file import override
     from mixvae.runs import open_run
-    from workbench import charts, controls, sweep, tables
+    from workbench import charts, compare, controls, sweep, tables
     from workbench.cache import use_compilation_cache
     from workbench.channel_view import ChannelView
     from workbench.experiments import EXPERIMENTS
+    from workbench.film import load_film
     from workbench.live import LiveRun
 
     SHOWCASE = Path(__file__).parent.parent / "data" / "showcase"
@@ -30,15 +31,14 @@ with app.setup(hide_code=True):
 
 
 @app.cell(hide_code=True)
-def _(asking, buttons, channels, config, curves, fault, frame_rate, knobs, planes, refresh, release, start, structure):
+def _(buttons, channels, config, curves, fault, frame_rate, knobs, live, planes, refresh, release, start, structure):
     panel = mo.vstack(
         [
             mo.md("**Structure** · a change builds a new model"),
             mo.vstack([*structure.elements.values(), channels], gap=0.2),
             *([mo.callout(fault, kind="warn")] if fault else []),
             mo.md("**Live** · moves while training"),
-            controls.panel(knobs, config or start, start.data.labels, asking.value),
-            asking,
+            controls.panel(knobs, config or start, start.data.labels, live.given.any()),
             release,
             frame_rate,
             refresh,
@@ -47,6 +47,21 @@ def _(asking, buttons, channels, config, curves, fault, frame_rate, knobs, plane
     )
     head = mo.hstack([mo.md("### Decentralized latents"), mo.hstack(buttons, justify="end")], align="center")
     controls.page(panel, mo.vstack([head, planes, curves], gap=0.4))
+    return
+
+
+@app.cell(hide_code=True)
+def _(beside, live, others, refresh):
+    _ = refresh.value
+    parts = [others]
+    if beside:
+        now, other = live.trainer.config, beside.config
+        parts += [
+            mo.ui.anywidget(beside.view),
+            charts.terms_chart(charts.compared_frame({"live": live.curves, others.value: beside.history})),
+            mo.ui.table(compare.differences(now, other), selection=None, label="settings that differ"),
+        ]
+    mo.accordion({"Compare with another run": mo.vstack(parts)})
     return
 
 
@@ -76,10 +91,22 @@ def _():
 
 
 @app.cell(hide_code=True)
+def _():
+    others = mo.ui.dropdown(compare.saved_runs(), label="planes of", allow_select_none=True)
+    return (others,)
+
+
+@app.cell(hide_code=True)
+def _(live, others):
+    beside = compare.beside(others.value, live) if others.value else None
+    return (beside,)
+
+
+@app.cell(hide_code=True)
 def _(dataset, saved, start):
     view = ChannelView()
     live = LiveRun(view, dataset)
-    live.show(saved, then=start)
+    live.show(saved, then=start, film=load_film(SHOWCASE))
     if not live.settled():
         raise RuntimeError(f"the saved run did not come on screen: {view.status}")
     return live, view
@@ -138,12 +165,6 @@ def _(live):
 
 
 @app.cell(hide_code=True)
-def _(live):
-    asking = mo.ui.switch(label="ask for one label a channel", on_change=lambda on: live.ask() if on else live.forget())
-    return (asking,)
-
-
-@app.cell(hide_code=True)
 def _(view):
     planes = mo.ui.anywidget(view)
     return (planes,)
@@ -156,8 +177,8 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(asking, dataset, live, refresh):
-    _ = refresh.value, asking.value  # a tick or a label runs this cell again
+def _(dataset, live, refresh):
+    _ = refresh.value  # a tick runs this cell again
     weights, title = live.matrix()
     curves = mo.hstack(
         [

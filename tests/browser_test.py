@@ -1,6 +1,8 @@
 """The workbench as its user meets it, in Chromium: the showcase, training, and sliders that move meanwhile."""
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -88,15 +90,103 @@ def test_sliders_answer_while_it_trains(page):
 
 
 def test_asked_labels_name_the_channels_at_once_and_are_taken_back(page):
-    asks = page.get_by_text("ask for one label a channel")
-    asks.click()
+    page.get_by_role("button", name="ask", exact=True).click()
     wait_for(lambda: len({text for text in texts(page) if '% "' in text}) == 10, 60, "ten names given by labels")
     wait_for(lambda: page.get_by_text("no training image has a label").count() == 0, 20, "a weight that can act")
+    assert "label accuracy" in sentence(page) and "by 10 labels" in sentence(page)
     named = len(texts(page))
-    asks.click()
+    page.get_by_role("button", name="forget", exact=True).click()
     wait_for(
         lambda: len({text for text in texts(page)[named:] if "mostly" in text}) == 10, 60, "the names without labels"
     )
+
+
+def lasso(page):
+    """Draw around the middle of the first plane."""
+    box = page.locator("canvas.cv-canvas").bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 50)
+    page.mouse.down()
+    for x, y in ((120, 50), (120, 130), (40, 130)):
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
+    page.mouse.up()
+
+
+def test_points_in_a_lasso_show_their_images_and_take_a_label_that_undo_takes_back(page, tmp_path):
+    chosen = page.locator(".cv-chosen")
+    lasso(page)
+    wait_for(lambda: "selected: " in chosen.inner_text(), 20, "the selection")
+    assert page.locator(".cv-images").is_visible() and int(chosen.inner_text().split()[0]) > 20
+    page.locator(".cv-names").get_by_role("button", name="3", exact=True).click()
+    wait_for(lambda: any(re.fullmatch(r'0 · [\d.]+ % "3"', text) for text in texts(page)), 60, "the channel's name")
+    wait_for(lambda: "labels given" in chosen.inner_text(), 20, "the labels in words")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="export").click()
+    table = Path(saved.value.path()).read_text().splitlines()
+    assert table[0] == "image,label" and len(table) == 1 + int(chosen.inner_text().split()[0])
+    assert all(line.endswith(",3") for line in table[1:])
+    page.get_by_role("button", name="undo").click()
+    wait_for(lambda: "labels given" not in chosen.inner_text(), 20, "the way back")
+    (tmp_path / "labels.csv").write_text("\n".join(table[:4]))
+    page.locator(".cv-selection input[type=file]").set_input_files(tmp_path / "labels.csv")
+    wait_for(lambda: "3 labels given" in chosen.inner_text(), 20, "the labels of the file")
+    (tmp_path / "labels.csv").write_text("image,label\n1,ten\n")
+    page.locator(".cv-selection input[type=file]").set_input_files(tmp_path / "labels.csv")
+    wait_for(lambda: "ten is none of 0, 1" in chosen.inner_text(), 20, "the words for a wrong file")
+    page.locator("canvas.cv-canvas").focus()
+    page.keyboard.press("Escape")
+    wait_for(lambda: not page.locator(".cv-images").is_visible(), 20, "an empty selection")
+
+
+def test_colours_dots_scale_and_legend_are_switched_without_the_kernel(page):
+    colour, points, scale = (page.locator(".cv-switches select").nth(i) for i in range(3))
+    shown = picture(page)
+    for select, value in ((colour, "certainty"), (points, "images"), (scale, "own")):
+        select.select_option(value)
+        wait_for(lambda before=shown: picture(page) != before, 20, f"planes by {value}")
+        shown = picture(page)
+    colour.select_option("error")
+    wait_for(lambda: "nats" in page.locator(".cv-legend").inner_text(), 20, "the scale of errors")
+    colour.select_option("label")
+    shown = wait_for(lambda: page.locator(".cv-legend button").count() == 10 and picture(page), 20, "the legend")
+    page.locator(".cv-legend button").first.click()
+    wait_for(lambda: picture(page) != shown, 20, "planes without zeros")
+    page.locator(".cv-legend button").first.click()
+    wait_for(lambda: picture(page) == shown, 20, "all points again")
+    scale.select_option("shared")
+    page.get_by_role("button", name="zoom in").click()
+    wait_for(lambda: any("up to 1.5" in text for text in texts(page)), 20, "closer planes")
+    page.get_by_role("button", name="least sure").click()
+    wait_for(lambda: "24 selected" in page.locator(".cv-chosen").inner_text(), 20, "the least sure images")
+
+
+def picture(page) -> str:
+    """All pixels of the planes."""
+    return page.locator("canvas.cv-canvas").first.evaluate("canvas => canvas.toDataURL()")
+
+
+def test_the_past_of_a_run_is_a_slider_with_marks_where_channels_were_unlocked(page):
+    page.get_by_role("button", name="Step").click()
+    wait_for(lambda: status(page) == "paused" and paints(page)[-1].step == 1, 120, "the first step")
+    page.get_by_role("slider").nth(1).press("ArrowLeft")
+    wait_for(lambda: page.locator(".cv-mark").count() == 1, 30, "the mark of a locked channel")
+    scrub, words = page.locator(".cv-scrub"), page.locator(".cv-time .cv-told")
+    assert words.inner_text() == "now" and int(scrub.get_attribute("max")) >= 2
+    scrub.press("Home")
+    wait_for(lambda: words.inner_text() == "epoch 0.00", 20, "the first moment")
+    wait_for(lambda: re.match("step 0 @", texts(page)[-1]), 20, "its planes")
+    page.locator(".cv-mark").click()
+    wait_for(lambda: "K_active 10 to 9" in words.inner_text(), 20, "the moment of the change")
+    page.get_by_role("button", name="now", exact=True).click()
+    wait_for(lambda: words.inner_text() == "now", 20, "the way back")
+
+
+def test_another_run_stands_beside_the_live_one(page):
+    page.get_by_text("Compare with another run").click()
+    page.locator("select", has_text="showcase").select_option(index=2)
+    wait_for(lambda: page.locator("canvas.cv-canvas").count() == 2, 120, "the planes of the showcase")
+    second = page.locator("canvas.cv-canvas").nth(1)
+    wait_for(lambda: second.bounding_box()["height"] > 300, 20, "their size")
+    wait_for(lambda: page.get_by_text("train.starts").count() > 0, 20, "the settings that differ")
 
 
 def test_a_structural_change_builds_a_new_model_and_says_so(page):

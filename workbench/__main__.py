@@ -15,8 +15,10 @@ from mixvae.settings import nearest
 from workbench import presets, tables
 from workbench.cache import use_compilation_cache
 from workbench.experiments import EXPERIMENTS
+from workbench.film import load_film
 from workbench.report import report
 from workbench.scores import scores
+from workbench.snapshot import Recorder
 from workbench.sweep import RESULTS, ROOT, jobs, sweep
 
 SHOWN = ("clustering_accuracy", "nmi", "label_accuracy", "active_channels", "seconds")
@@ -88,10 +90,13 @@ def train(arguments: argparse.Namespace) -> int:
     sizes = f"{len(dataset.x_train)} training images, {len(dataset.x_test)} test images"
     print(f"{dataset.name}: {sizes}; K = {config.model.num_components}")
     start, snapshot = time.perf_counter(), None
+    recorder = Recorder(dataset, out) if out else None
     steps = len(dataset.x_train) // config.train.batch_size * config.train.epochs
     with tqdm(total=steps, unit=" steps", mininterval=0.5) as bar:
         for snapshot in fit(config, dataset, out, bar.update):
             row = snapshot.history[-1]
+            if recorder:
+                recorder.record(snapshot)
             bar.update(row["step"] - bar.n)
             bar.set_postfix({k: f"{row[k]:.3f}" for k in ("epoch", "loss", "recon", "kl_z", "effective_channels")})
     if snapshot is None:
@@ -135,7 +140,7 @@ def write_report(arguments: argparse.Namespace) -> int:
     use_compilation_cache()
     config = load_config(folder / CONFIG)
     dataset = load_dataset(config.data.name, validation=config.data.validation)
-    page = report(open_run(folder, dataset), dataset, folder.resolve().name)
+    page = report(open_run(folder, dataset), dataset, load_film(folder), folder.resolve().name)
     write_atomically(out, page.encode())
     print(f"{out}: {len(page) / 2**20:.1f} MB")
     return 0

@@ -1,19 +1,20 @@
 """K latent planes on one canvas, each moment of training one binary message.
 
     u32 header length | JSON header, spaces up to a multiple of 4 | int16 z [K, N, 2] | uint8 opacity [K, N]
-    | uint8 channel [N] | uint8 mean [K, H, W, C] | uint8 sigma [K, h, w], where there is one
+    | uint8 channel [N] | uint8 certainty [N] | uint8 error [N] | uint8 mean [K, H, W, C]
+    | uint8 sigma [K, h, w], where there is one
 
 An atlas is another, seldom sent: header, uint8 mean [K, G, G, H, W, C] and sigma [K, G, G, h, w] (see atlas.py).
 
-Little-endian throughout. 1.0 is 255; sigma_range spans 0 to 255, sigma averaged over the colours of a pixel. A latent
-at `scale` from the origin is EDGE; one beyond it is BEYOND, which the canvas draws hollow on the plane's edge.
+Little-endian throughout. 1.0 is 255; `errors` and `sigma_range` span 0 to 255, sigma averaged over a pixel's colours. A
+latent at `scale` from the origin is EDGE; one beyond it is BEYOND, which the canvas draws hollow on the plane's edge.
 """
 
 import colorsys
 import json
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from jaxtyping import Float, Int, UInt8
 
 from workbench.atlas import Atlas
 
+FOLDER = Path(__file__).parent / "view"
+SCRIPTS = ("message", "layout", "drawing", "atlas", "tint", "pointer", "words", "selection", "time", "widget")
 EDGE, BEYOND = 32766, 32767
 LEAST_SCALE, COVERED, EASING = 3.0, 99.5, 0.15
 HEADER = ("step", "epoch", "epochs", "tau", "k_active", "sigma_range", "usage", "images_per_second", "titles")
@@ -43,6 +46,8 @@ class Frame(NamedTuple):
     z: Float[np.ndarray, "k n 2"]  # posterior means of N fixed images in every channel's plane
     opacity: Float[np.ndarray, "k n"]  # softmax((l + g) / tau), g fixed
     channel: Int[np.ndarray, " n"]  # argmax q(c|x)
+    certainty: Float[np.ndarray, " n"]  # in [0, 1]
+    error: Float[np.ndarray, " n"] | None  # -log p(x|z, e) of the chosen channel, nats
     mean: Float[np.ndarray, "k h w c"]  # what each channel decodes, in [0, 1]
     sigma: Float[np.ndarray, "k h w c"] | None  # [K, 1, 1, 1] where an image has one
     sigma_range: tuple[float, float]
@@ -54,40 +59,77 @@ class Frame(NamedTuple):
 
 
 class ChannelView(anywidget.AnyWidget):
-    """The planes of all channels, drawn in the browser; nothing comes back to Python. One thread at a time writes.
+    """The planes of all channels, drawn in the browser. One thread at a time writes.
 
-    The pointer shows what the latent under it decodes to in every channel, by the atlas that was sent last.
+    The pointer shows what the latent under it decodes to in every channel, by the atlas that was sent last. From the
+    browser come `request` (a dict whose "do" names a change of labels), `moment` and `colour_by`, and nothing else.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm = "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPTS)
+    _css = (FOLDER / "view.css").read_text(encoding="utf-8")
     frame = tr.Bytes().tag(sync=True)
     atlas = tr.Bytes().tag(sync=True)
-    points = tr.Dict({"labels": [], "names": [], "colours": []}).tag(sync=True)
+    points = tr.Dict({"labels": [], "names": [], "colours": [], "image": [0, 0, 0]}).tag(sync=True)
+    images = tr.Bytes().tag(sync=True)  # of the points, uint8 [N, H, W, C]
+    given = tr.Dict({"images": [], "labels": [], "points": [], "undo": False, "fault": ""}).tag(sync=True)
+    moments = tr.List([]).tag(sync=True)  # {"epoch", "event"} of every frame that was kept
+    past = tr.Bytes().tag(sync=True)  # the frame of `moment`
     status = tr.Unicode("ready").tag(sync=True)
+    kernel = tr.Bool(True).tag(sync=True)  # whether somebody answers requests
+    request = tr.Dict({}).tag(sync=True)
+    moment = tr.Int(-1).tag(sync=True)  # index into `moments`; -1 is now
+    colour_by = tr.Enum(("label", "certainty", "error", "usage"), "label").tag(sync=True)
 
     _scale: float | None = None
 
-    def show(self, frame: Frame) -> None:
-        """Draw `frame`. Raises ValueError where its arrays do not fit each other or are not finite."""
+    def show(self, frame: Frame) -> bytes:
+        """Draw `frame`; its message. Raises ValueError where its arrays do not fit each other or are not finite."""
         check(frame, len(self.points["labels"]))
         target = frame_scale(frame)
         self._scale = target if self._scale is None else self._scale + EASING * (target - self._scale)
         with self.hold_sync():
             self.frame, self.status = encode(frame, self._scale), frame.status
+        return self.frame
 
     def show_atlas(self, atlas: Atlas) -> None:
         """Let the pointer look pictures up in `atlas`."""
         header = {"scale": atlas.scale, "shape": atlas.mean.shape[:2], "image": atlas.mean.shape[3:]}
         self.atlas = message(header, atlas.mean, atlas.sigma, atlas.sigma_range)
 
-    def set_points(self, labels: Int[np.ndarray, " n"], class_names: Sequence[str]) -> None:
+    def set_points(
+        self, labels: Int[np.ndarray, " n"], class_names: Sequence[str], images: UInt8[np.ndarray, "n h w c"]
+    ) -> None:
         """What the colours mean: the label of every point, -1 for none. ValueError for a label without a name."""
         labels, names = np.asarray(labels).tolist(), [str(name) for name in class_names]
         unnamed = sorted({label for label in labels if not -1 <= label < len(names)})
         if unnamed:
             raise ValueError(f"labels: expected -1 to {len(names) - 1}, one name a class, found {unnamed[:5]}")
-        self.points = {"labels": labels, "names": names, "colours": class_colours(len(names))}
+        with self.hold_sync():
+            self.images = images.tobytes()
+            shape = {"image": list(images.shape[1:])}
+            self.points = {"labels": labels, "names": names, "colours": class_colours(len(names))} | shape
+
+    def show_given(
+        self, images: Sequence[int], labels: Sequence[int], points: Sequence[int], undo: bool, fault: str = ""
+    ) -> None:
+        """Which training images carry a label given by hand, their points (-1: not among them), and what went wrong."""
+        self.given = {"images": images, "labels": labels, "points": points, "undo": undo, "fault": fault}
+
+    def show_moments(self, moments: list[dict[str, float | str]]) -> None:
+        """Which moments of the past can be gone to; the view is back in the present where these are of another run."""
+        with self.hold_sync():
+            if len(moments) < len(self.moments):
+                self.moment = -1
+            self.moments = moments
+
+    def show_past(self, frame: bytes) -> None:
+        """Answer `moment` with the frame that was kept."""
+        self.past = frame
+
+    def listen(self, answer: Callable[[dict[str, Any]], Any]) -> None:
+        """Call `answer` with what the browser asks for; a moment is a request to `go` there."""
+        self.observe(lambda change: answer(change.new), "request")
+        self.observe(lambda change: answer({"do": "go", "moment": change.new}), "moment")
 
     def say(self, status: str) -> None:
         """Replace the status alone: a known word, also with details after a colon, else taken for an error."""
@@ -103,7 +145,9 @@ def check(frame: Frame, points: int) -> None:
         raise ValueError(f"z: expected the {points} points of set_points, found {n}")
     if np.ndim(frame.mean) != 4 or frame.mean.shape[0] != k or frame.mean.shape[3] not in (1, 3):
         raise ValueError(f"mean: expected shape [K, H, W, C] = ({k}, H, W, 1 or 3), found {np.shape(frame.mean)}")
-    shapes = {"opacity": [(k, n)], "channel": [(n,)], "usage": [(k,)], "titles": [(k,)]}
+    shapes = {"opacity": [(k, n)], "channel": [(n,)], "certainty": [(n,)], "usage": [(k,)], "titles": [(k,)]}
+    if frame.error is not None:
+        shapes["error"] = [(n,)]
     if frame.sigma is not None:
         shapes["sigma"] = [frame.mean.shape, (k, 1, 1, 1)]
     for name, expected in shapes.items():
@@ -120,7 +164,8 @@ def check_values(frame: Frame) -> None:
         raise ValueError(f"channel: expected 0 to {last}, found {low} to {high}")
     if not frame.sigma_range[0] < frame.sigma_range[1]:
         raise ValueError(f"sigma_range: expected low < high, found {frame.sigma_range}")
-    for name in ("z", "opacity", "mean", "usage", *(["sigma"] if frame.sigma is not None else [])):
+    optional = [name for name in ("sigma", "error") if getattr(frame, name) is not None]
+    for name in ("z", "opacity", "certainty", "mean", "usage", *optional):
         if bad := int(np.sum(~np.isfinite(getattr(frame, name)))):
             raise ValueError(f"{name}: expected finite numbers, found {bad} that are not; did training diverge?")
 
@@ -136,7 +181,9 @@ def encode(frame: Frame, scale: float) -> bytes:
     header = {name: getattr(frame, name) for name in HEADER}
     header |= {"shape": frame.z.shape[:2], "image": frame.mean.shape[1:], "sentence": frame.sentence, "scale": scale}
     header["ms"] = time.time_ns() // 1_000_000
-    points = coordinates(frame.z, scale), fractions(frame.opacity), frame.channel.astype(np.uint8)
+    error, header["errors"] = spread(frame.error, len(frame.channel))
+    claims = fractions(frame.opacity), frame.channel.astype(np.uint8), fractions(frame.certainty), fractions(error)
+    points = coordinates(frame.z, scale), *claims
     return message(header, frame.mean, frame.sigma, frame.sigma_range, points)
 
 
@@ -154,6 +201,14 @@ def message(
     low, high = sigma_range
     images = [fractions(mean)] if sigma is None else [fractions(mean), fractions((sigma.mean(-1) - low) / (high - low))]
     return struct.pack("<I", len(text)) + text + b"".join(array.tobytes() for array in (*arrays, *images))
+
+
+def spread(values: Float[np.ndarray, " n"] | None, count: int) -> tuple[np.ndarray, tuple[float, float] | None]:
+    """Values as shares of the way from their 1st to their 99th percentile, and these two; None for no values."""
+    if values is None:
+        return np.zeros(count), None
+    low, high = np.percentile(values, (1, 99))
+    return (values - low) / max(high - low, 1e-9), (float(low), float(high))
 
 
 def coordinates(z: Float[np.ndarray, "*n"], scale: float) -> Int[np.ndarray, "*n"]:

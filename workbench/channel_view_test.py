@@ -24,6 +24,8 @@ def make_frame(**changes) -> Frame:
         z=rng.uniform(-2.9, 2.9, (K, N, 2)).astype(np.float32),
         opacity=rng.random((K, N), np.float32),
         channel=np.arange(N) % 3,
+        certainty=rng.random(N, np.float32),
+        error=rng.uniform(80, 300, N).astype(np.float32),
         mean=rng.random((K, H, W, C), np.float32),
         sigma=rng.uniform(LOW, HIGH, (K, H, W, C)).astype(np.float32),
         sigma_range=(LOW, HIGH),
@@ -46,6 +48,7 @@ def sent(frame: Frame) -> dict:
     assert at % 4 == 0
     k, n = header["shape"]
     parts = {"z": ("<i2", (k, n, 2)), "opacity": ("u1", (k, n)), "channel": ("u1", (n,))}
+    parts |= {"certainty": ("u1", (n,)), "error": ("u1", (n,))}
     parts["mean"] = ("u1", (k, *header["image"]))
     if header["sigma"]:
         parts["sigma_map"] = ("u1", (k, *header["sigma"]))
@@ -60,6 +63,10 @@ def test_every_array_comes_back_within_half_a_quantum():
     frame, got = make_frame(), sent(make_frame())
     np.testing.assert_allclose(got["z"] * got["scale"] / EDGE, frame.z, atol=0.51 * got["scale"] / EDGE)
     np.testing.assert_allclose(got["opacity"] / 255, frame.opacity, atol=0.51 / 255)
+    np.testing.assert_allclose(got["certainty"] / 255, frame.certainty, atol=0.51 / 255)
+    low, high = got["errors"]
+    error = low + got["error"] / 255 * (high - low)
+    np.testing.assert_allclose(error, np.clip(frame.error, low, high), atol=0.51 / 255 * (high - low))
     np.testing.assert_allclose(got["mean"] / 255, frame.mean, atol=0.51 / 255)
     sigma = LOW + got["sigma_map"] / 255 * (HIGH - LOW)
     np.testing.assert_allclose(sigma, frame.sigma.mean(-1), atol=0.51 / 255 * (HIGH - LOW))
@@ -85,6 +92,12 @@ def test_sigma_may_be_one_an_image_or_none():
     one = np.linspace(LOW, HIGH, K, dtype=np.float32)[:, None, None, None]
     assert sent(make_frame(sigma=one))["sigma_map"].ravel().tolist() == [0, 64, 128, 191, 255]
     assert sent(make_frame(sigma=None))["sigma"] is None
+
+
+def test_errors_may_be_missing_and_few_far_ones_do_not_stretch_their_scale():
+    assert sent(make_frame(error=None))["errors"] is None
+    low, high = sent(make_frame(error=np.linspace(100, 200, N)))["errors"]
+    assert 100 < low < 102 and 198 < high < 200
 
 
 def test_points_outside_the_plane_are_marked_and_those_on_its_edge_are_not():
@@ -133,6 +146,8 @@ def test_a_frame_is_one_message_and_the_status_needs_no_frame():
             r"sigma: expected shape (5, 20, 30, 3) or (5, 1, 1, 1), found (5, 20, 30, 1)",
         ),
         ({"sigma_range": (0.5, 0.5)}, r"sigma_range: expected low < high, found (0.5, 0.5)"),
+        ({"certainty": np.zeros(K)}, r"certainty: expected shape (7,), found (5,)"),
+        ({"error": np.full(N, np.inf)}, r"error: expected finite numbers, found 7 that are not"),
         ({"usage": np.zeros(N)}, r"usage: expected shape (5,), found (7,)"),
         ({"titles": ("a", "b")}, r"titles: expected shape (5,), found (2,)"),
         ({"opacity": np.full((K, N), np.nan)}, r"opacity: expected finite numbers, found 35 that are not"),
@@ -147,15 +162,17 @@ def test_show_says_what_it_expected_and_what_it_found(changes, message):
 
 def test_points_have_a_colour_for_every_name_and_fix_the_number_of_points():
     view = ChannelView()
-    view.set_points(np.array([0, 1, 2, -1, 0, 1, 2]), ("cat", "<b>dog</b>", "eel"))
+    images = np.arange(N * H * W * C, dtype=np.uint8).reshape(N, H, W, C)
+    view.set_points(np.array([0, 1, 2, -1, 0, 1, 2]), ("cat", "<b>dog</b>", "eel"), images)
+    assert view.points["image"] == [H, W, C] and view.images == images.tobytes()
     assert view.points["labels"] == [0, 1, 2, -1, 0, 1, 2] and view.points["names"] == ["cat", "<b>dog</b>", "eel"]
     assert len(view.points["colours"]) == 3
     view.show(make_frame())
-    view.set_points(np.zeros(N + 1, int), ("cat",))
+    view.set_points(np.zeros(N + 1, int), ("cat",), images)
     with pytest.raises(ValueError, match="expected the 8 points of set_points, found 7"):
         view.show(make_frame())
     with pytest.raises(ValueError, match=re.escape("expected -1 to 1, one name a class, found [2, 3]")):
-        view.set_points(np.array([0, 3, 2]), ("cat", "dog"))
+        view.set_points(np.array([0, 3, 2]), ("cat", "dog"), images)
 
 
 def test_an_atlas_comes_back_within_half_a_quantum():
@@ -175,3 +192,14 @@ def test_colours_are_distinct_also_beyond_the_palette():
     assert class_colours(3) == list(PALETTE[:3])
     many = class_colours(100)
     assert len(set(many)) == 100 and all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in many)
+
+
+def test_what_the_browser_asks_for_is_heard():
+    view, heard = ChannelView(), []
+    view.listen(heard.append)
+    view.show_moments([{"epoch": 0.5, "event": ""}, {"epoch": 1.5, "event": "K_active 2 to 5"}])
+    view.request = {"do": "undo", "id": "1"}
+    view.moment = 1
+    assert heard == [{"do": "undo", "id": "1"}, {"do": "go", "moment": 1}]
+    view.show_moments([{"epoch": 0.1, "event": ""}])
+    assert view.moment == -1  # another run: nothing of the old one's past is left on screen

@@ -1,5 +1,7 @@
 """DataFrame -> Altair chart. Every plotted number is a column of the history, in nats where it is a loss."""
 
+from collections.abc import Mapping
+
 import altair as alt
 import numpy as np
 import polars as pl
@@ -27,6 +29,11 @@ def terms_frame(curves: list[Row]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def compared_frame(runs: Mapping[str, list[Row]]) -> pl.DataFrame:
+    """Long form of several runs: run, epoch, term, value."""
+    return pl.concat(terms_frame(curves).with_columns(run=pl.lit(name)) for name, curves in runs.items())
+
+
 def usage_frame(curves: list[Row]) -> pl.DataFrame:
     """Long form: epoch, channel, share of the images."""
     schema = {"epoch": pl.Float64, "channel": pl.Int64, "share": pl.Float64}
@@ -47,11 +54,13 @@ def matrix_frame(weights: np.ndarray, class_names: tuple[str, ...]) -> pl.DataFr
 
 
 def terms_chart(frame: pl.DataFrame, width: int = 84, height: int = 42) -> alt.Chart:
-    """The terms of the objective over the epochs, each on its own scale."""
+    """The terms of the objective over the epochs, each on its own scale; a colour a run, where there are several."""
+    colour = {"color": alt.Color("run:N", title=None)} if "run" in frame.columns else {}
     return (
         alt.Chart(frame)
-        .mark_line(color=LINE, strokeWidth=1.5)
+        .mark_line(strokeWidth=1.5, **({} if colour else {"color": LINE}))
         .encode(
+            **colour,
             x=alt.X("epoch:Q", title=None, axis=alt.Axis(tickCount=3, grid=False)),
             y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=2, format="~s")),
             tooltip=[alt.Tooltip("epoch:Q", format=".2f"), alt.Tooltip("value:Q", format=".4g")],

@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from mixvae.tau_classifier import UNLABELLED
 from workbench.atlas import build_atlas
 from workbench.channel_view import ChannelView, frame_scale
 from workbench.curves import with_chunk
+from workbench.film import Film
+from workbench.given import Given
 from workbench.scores import asked
 from workbench.snapshot import Points, transfer
 
@@ -51,19 +53,24 @@ class LiveRun:
         self._wake, self._quit = threading.Event(), threading.Event()
         self._steps_asked, self._training, self._saved = 0, False, False
         self._panel: dict[str, float] = {}
-        self._asked: np.ndarray | None = None  # labels [N], where some were asked for
+        self.film = Film()
+        self.given = Given(len(dataset.y_train))
         self.error: Exception | None = None
         self._step_seconds, self._speed, self._warm = STEP_SECONDS_AT_START, 0.0, False
-        view.set_points(self.points.labels, dataset.class_names)
+        view.set_points(self.points.labels, dataset.class_names, self.points.images)
+        ref = weakref.ref(self)
+        view.listen(lambda request: (run := ref()) and run.answer(request))
         threading.Thread(target=self._run, args=(weakref.ref(self),), daemon=True, name="LiveRun").start()
 
-    def show(self, saved: Snapshot, then: Config | None = None):
-        """Put a saved run on the view; training starts a run of its own, of `then` or of the same config."""
+    def show(self, saved: Snapshot, then: Config | None = None, film: Film | None = None):
+        """Put a saved run and its past on the view; training starts another, of `then` or of the same config."""
 
         def put():
+            self.film = film or Film()
             self._wanted = then or saved.trainer.config
             self.trainer, self.state, self.curves = saved.trainer, saved.state, list(saved.history)
             self._saved, self.status = True, "saved run"
+            self.view.show_moments(self.film.listing())
             self._publish(whole=True)
 
         self._command(put)
@@ -99,9 +106,32 @@ class LiveRun:
         """Spend one label a channel, that of the training image it is surest of now; the tau table follows at once."""
         self._command(self._ask)
 
+    def label(self, images: Sequence[int], labels: Sequence[int]):
+        """Give training images labels, or take them back by -1; the tau table follows at once."""
+        self._command(lambda: self._give(self.given.label, images, labels, self._classes))
+
+    def undo(self):
+        """Take the last change of given labels back."""
+        self._command(lambda: self._give(self.given.undo))
+
     def forget(self):
-        """Take back the labels that were asked for."""
-        self._command(self._forget)
+        """Take all given labels back."""
+        self._command(lambda: self._give(self.given.forget))
+
+    def answer(self, request: Mapping[str, Any]):
+        """Do what the view asks for: `ask`, `undo`, `forget`, `label` points, `import` a table, `go` to a moment."""
+        index = self.points.index
+        match request:
+            case {"do": "ask" | "undo" | "forget" as name}:
+                getattr(self, name)()
+            case {"do": "label", "points": points, "label": label}:
+                self.label([int(index[point]) for point in points], [label] * len(points))
+            case {"do": "import", "text": text}:
+                self._command(lambda: self._give(self.given.read, text, self.dataset.class_names))
+            case {"do": "go", "moment": moment}:
+                self._command(lambda: self._go_to(moment))
+            case _:
+                raise ValueError(f"the view asked for {dict(request)}, which nothing answers")
 
     def close(self):
         """End the worker."""
@@ -172,7 +202,7 @@ class LiveRun:
         self.trainer, self.state, self._saved, self._wanted = trainer, state, False, config
         self._step_seconds, self._speed, self._warm = STEP_SECONDS_AT_START, 0.0, False
         if state.step == 0:
-            self.curves = []
+            self.curves, self.film = [], Film()
         self.status = f"ready: {kept}"
         self.state = self._as_shown()
         self._publish(whole=True)
@@ -213,27 +243,43 @@ class LiveRun:
         images = asked(self.trainer, self.state)
         if (self.dataset.y_train[images] == UNLABELLED).all():
             raise ValueError(f"{self.dataset.name} has no labels to ask for")
-        self._asked = np.full(len(self.dataset.y_train), UNLABELLED, np.int32)
-        self._asked[images] = self.dataset.y_train[images]
-        self._recount()
+        self._give(self.given.label, images, self.dataset.y_train[images], self._classes)
 
-    def _forget(self):
-        self._asked = None
-        self._recount()
+    @property
+    def _classes(self) -> int:
+        return len(self.dataset.class_names)
 
-    def _recount(self):
+    def _give(self, change: Callable[..., None], *arguments: Any):
+        """Change the given labels; a label that cannot be given is said beside them, and training goes on."""
+        try:
+            change(*arguments)
+        except ValueError as error:
+            self._show_given(str(error))
+            return
         self._label(self.trainer)
         self.state = self.trainer.recount(self.state)
+        self._show_given()
         self._publish(whole=not self._training)
 
+    def _show_given(self, fault: str = ""):
+        images = np.flatnonzero(self.given.labels != UNLABELLED)
+        place = {int(image): point for point, image in enumerate(self.points.index)}
+        points = [place.get(int(image), -1) for image in images]
+        self.view.show_given(
+            images.tolist(), self.given.labels[images].tolist(), points, bool(self.given.before), fault
+        )
+
+    def _go_to(self, moment: int):
+        if 0 <= moment < len(self.film.moments):
+            self.view.show_past(self.film.moments[moment].frame)
+
     def _label(self, trainer: Trainer):
-        """The labels that the config draws, and those asked for beside them."""
+        """The labels that the config draws, and those given by hand in their place."""
         data, objective = trainer.config.data, trainer.config.objective
         drawn = draw_labels(self.dataset.y_train, data.labels, trainer.num_classes, trainer.config.train.seed)
-        if self._asked is None:
-            trainer.set_labels(drawn, objective.use_tau_classifier)
-        else:
-            trainer.set_labels(np.where(self._asked == UNLABELLED, drawn, self._asked))
+        given = self.given.labels
+        counted = objective.use_tau_classifier or self.given.any()
+        trainer.set_labels(np.where(given == UNLABELLED, drawn, given), counted)
 
     def _follow(self, knobs: dict[str, float]):
         self._panel = self._panel | knobs
@@ -282,10 +328,12 @@ class LiveRun:
     def _publish(self, whole: bool = False):
         if self.state is None:
             return
-        self.points.encode(self.trainer, self.state, whole)
+        self.points.encode(self.trainer, self.state, whole, errors=self.view.colour_by == "error")
         self._shown = self._counted()
         frame = self.points.frame(self.trainer, self._shown, self.status, self._speed)
-        self.view.show(frame)
+        message = self.view.show(frame)
+        if not self._saved and self.film.add(frame.epoch, frame.k_active, message):
+            self.view.show_moments(self.film.listing())
         if whole or time.perf_counter() > self._atlas_due:
             model, average = self.trainer.model, self.state.average
             self.view.show_atlas(build_atlas(model, average, frame_scale(frame), frame.sigma_range))

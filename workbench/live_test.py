@@ -31,12 +31,27 @@ class Screen:
         self.status = ""
         self.changed = threading.Condition()
 
-    def set_points(self, labels, class_names):
-        self.labels, self.class_names = labels, class_names
+        self.colour_by = "label"
 
-    def show(self, frame: Frame):
+    def set_points(self, labels, class_names, images):
+        self.labels, self.class_names, self.images = labels, class_names, images
+
+    def listen(self, answer):
+        self.answer = answer
+
+    def show(self, frame: Frame) -> bytes:
         check(frame, len(self.labels))
         self._add(self.frames, frame._replace(z=frame.z.copy()), frame.status)
+        return f"step {frame.step}".encode()
+
+    def show_given(self, images, labels, points, undo, fault=""):
+        self.given = {"images": images, "labels": labels, "points": points, "undo": undo, "fault": fault}
+
+    def show_moments(self, moments):
+        self.moments = moments
+
+    def show_past(self, frame: bytes):
+        self.past = frame
 
     def show_atlas(self, atlas):
         self.atlas = atlas
@@ -114,8 +129,8 @@ def test_a_model_is_shown_before_it_is_trained(live, screen):
     assert screen.said == ["compiling"]
     (frame,) = screen.frames
     assert frame.step == 0 and frame.epoch == 0 and frame.k_active == 5 and frame.status == "ready: starts anew"
-    assert len(set(map(tuple, frame.z[0]))) == 100 and np.isfinite(frame.z).all()
-    assert screen.class_names == DATASET.class_names and len(screen.labels) == 100
+    assert len(set(map(tuple, frame.z[0]))) == 40 and np.isfinite(frame.z).all()
+    assert screen.class_names == DATASET.class_names and len(screen.labels) == 40
 
 
 def test_training_ends_where_the_config_says_and_equals_training_without_a_view(screen):
@@ -364,6 +379,56 @@ def test_labels_asked_for_name_the_channels_at_once_and_survive_a_rebuild(screen
     live.close()
 
 
+def test_points_that_are_labelled_name_their_channel_at_once_and_undo_takes_it_back(screen):
+    live = make(screen, **UNLABELLED, **LONG)
+    live.step(20)
+    assert live.settled()
+    index = live.points.index
+    screen.answer({"do": "label", "points": [3, 8], "label": 2})
+    screen.answer({"do": "label", "points": [8, 9], "label": 0})
+    assert live.settled() and live.error is None
+    np.testing.assert_array_equal(live.trainer.labels[index[[3, 8, 9]]], [2, 0, 0])
+    assert (live.trainer.labels >= 0).sum() == 3 and '"square"' not in screen.frames[-1].titles
+    assert {(i, y) for i, y in zip(screen.given["images"], screen.given["labels"], strict=True)} == {
+        (index[3], 2), (index[8], 0), (index[9], 0)
+    }  # fmt: skip
+    assert sorted(screen.given["points"]) == [3, 8, 9] and screen.given["undo"]
+    screen.answer({"do": "undo"})
+    assert live.settled() and live.trainer.labels[index[8]] == 2 and live.trainer.labels[index[9]] == -1
+    screen.answer({"do": "label", "points": [3, 8], "label": -1})
+    assert live.settled() and not live.trainer.counts_labels and (live.trainer.labels == -1).all()
+    live.close()
+
+
+def test_a_table_of_labels_is_read_and_a_wrong_one_is_told_while_training_goes_on(live, screen):
+    live.start()
+    screen.wait_for_training()
+    screen.answer({"do": "import", "text": "image,label\n5,square\n47,round\n"})
+    assert live.settled() and live.trainer.labels[[5, 47]].tolist() == [1, 0]
+    screen.answer({"do": "import", "text": "image,label\n5,oblong\n"})
+    assert live.settled() and "oblong is none of round, square, other" in screen.given["fault"]
+    assert live.error is None and live.trainer.labels[[5, 47]].tolist() == [1, 0]
+    screen.wait_for_training()
+    with pytest.raises(ValueError, match="which nothing answers"):
+        screen.answer({"do": "dance"})
+
+
+def test_the_past_can_be_gone_to_and_begins_anew_with_a_run(screen):
+    live = make(screen, **STAGES, **LONG)
+    live.step(9)
+    assert live.settled()
+    kept = [moment["epoch"] for moment in screen.moments]
+    assert kept[0] == 0 and kept == sorted(kept) and kept[-1] == 1.5
+    unlocked = [i for i, moment in enumerate(screen.moments) if moment["event"] == "K_active 2 to 5"]
+    assert len(unlocked) == 1
+    screen.answer({"do": "go", "moment": unlocked[0]})
+    assert live.settled() and screen.past == live.film.moments[unlocked[0]].frame
+    screen.answer({"do": "go", "moment": -1})
+    live.reset()
+    assert live.settled() and [moment["epoch"] for moment in screen.moments] == [0]
+    live.close()
+
+
 def test_names_follow_the_weights_between_two_counts_of_training(screen):
     live = make(screen, **OFF)
     live.step(3)
@@ -426,7 +491,7 @@ def test_a_new_output_head_keeps_the_encoder_and_says_so(live, screen):
 
 def test_another_number_of_channels_fits_the_view(live, screen):
     live.configure(tiny_config(**LONG, **{"model.num_components": 3}))
-    assert live.settled() and screen.frames[-1].z.shape == (3, 100, 2) and screen.frames[-1].k_active == 3
+    assert live.settled() and screen.frames[-1].z.shape == (3, 40, 2) and screen.frames[-1].k_active == 3
     assert live.status == "ready: kept decoder; the rest starts anew"
 
 
@@ -682,6 +747,6 @@ def test_the_channel_view_takes_the_frames():
     view.observe(lambda change: messages.append(change.new), "frame")
     live = make(view)
     live.step(3)
-    assert live.settled() and view.status == "paused" and len(view.points["labels"]) == 100
+    assert live.settled() and view.status == "paused" and len(view.points["labels"]) == 40
     live.close()
     assert len(messages) == 2 and b'"step": 3' in messages[-1]

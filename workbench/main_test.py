@@ -7,6 +7,7 @@ import pytest
 from mixvae.runs import CHECKPOINT, CONFIG, PREVIOUS
 from workbench import __main__ as command
 from workbench.__main__ import main
+from workbench.film import FILE
 from workbench.presets import CONFIGS
 
 SMALL = {
@@ -113,7 +114,7 @@ def test_a_run_at_its_last_epoch_prints_its_scores_and_stays_as_it_is(tmp_path, 
 
 def test_light_keeps_a_small_run_that_has_ended(tmp_path, capsys):
     assert main(train("--out", str(tmp_path), "--light")) == 0
-    assert set(contents(tmp_path)) == {CONFIG, CHECKPOINT}
+    assert set(contents(tmp_path)) == {CONFIG, CHECKPOINT, FILE}
     assert main(train("--out", str(tmp_path))) == 0
     assert "nothing was trained" in capsys.readouterr().out
 
@@ -121,10 +122,10 @@ def test_light_keeps_a_small_run_that_has_ended(tmp_path, capsys):
 def test_light_shrinks_a_run_that_had_ended_before(tmp_path, capsys):
     assert main(train("--out", str(tmp_path))) == 0
     large, whole = contents(tmp_path), scores(capsys.readouterr().out)
-    assert set(large) == {CONFIG, CHECKPOINT, PREVIOUS}
+    assert set(large) == {CONFIG, CHECKPOINT, PREVIOUS, FILE}
     assert main(train("--out", str(tmp_path), "--light")) == 0
     light, out = contents(tmp_path), capsys.readouterr().out
-    assert set(light) == {CONFIG, CHECKPOINT} and len(light[CHECKPOINT]) < len(large[CHECKPOINT]) / 4
+    assert set(light) == {CONFIG, CHECKPOINT, FILE} and len(light[CHECKPOINT]) < len(large[CHECKPOINT]) / 4
     assert "nothing was trained" in out and scores(out) == whole
     assert main(train("--out", str(tmp_path), "--light")) == 0
     assert contents(tmp_path) == light and scores(capsys.readouterr().out) == pytest.approx(whole, abs=0.02)

@@ -16,27 +16,23 @@ from mixvae import Dataset
 from mixvae.config_file import dump_config
 from mixvae.runs import Snapshot
 from workbench import charts
-from workbench.atlas import build_atlas
-from workbench.channel_view import ChannelView, frame_scale
+from workbench.channel_view import ChannelView
+from workbench.film import Film
 from workbench.scores import scores
-from workbench.snapshot import Points
+from workbench.snapshot import Points, show_saved
 from workbench.sweep import commit, config_hash
 
 TEMPLATE = Path(__file__).with_suffix(".html")
-POINTS = 1000
 PACKAGES = ("mixvae", "jax", "flax", "optax")
+TOLD = ("points", "status", "given", "moments", "moment", "kernel")
 WHOLE = ("test_images", "active_channels")  # scores that are counts
 
 
-def report(snapshot: Snapshot, dataset: Dataset, title: str) -> str:
+def report(snapshot: Snapshot, dataset: Dataset, film: Film, title: str) -> str:
     """The page of a run: what the live view would show of it, its curves by epoch, its scores, and how to repeat it."""
-    trainer, state = snapshot.trainer, snapshot.state
-    view, points = ChannelView(), Points(dataset, POINTS)
-    view.set_points(points.labels, dataset.class_names)
-    points.encode(trainer, state, whole=True)
-    frame = points.frame(trainer, state, "saved run", 0.0)
-    view.show(frame)
-    view.show_atlas(build_atlas(trainer.model, state.average, frame_scale(frame), frame.sigma_range))
+    trainer = snapshot.trainer
+    view = ChannelView()
+    points = show_saved(view, snapshot, dataset, film)
     figures = history_charts(snapshot, points, dataset)
     config = trainer.config
     made = {"config": config_hash(config), "seed": config.train.seed, "commit": commit() or "unknown"}
@@ -55,9 +51,15 @@ def report(snapshot: Snapshot, dataset: Dataset, title: str) -> str:
         config=html.escape(dump_config(config)),
         vega=vl_convert.javascript_bundle(),
         view=str(view._esm),
-        state=in_script(
-            {"frame": packed(view.frame), "atlas": packed(view.atlas), "points": view.points, "status": view.status}
+        packed=in_script(
+            {
+                "frame": packed(view.frame),
+                "atlas": packed(view.atlas),
+                "images": packed(view.images),
+                "film": [packed(moment.frame) for moment in film.moments],
+            }
         ),
+        state=in_script({name: getattr(view, name) for name in TOLD}),
         specs=in_script([figure.to_dict() for figure in figures]),
     )
 

@@ -10,6 +10,7 @@ import pytest
 from mixvae.config_file import dump_config
 from mixvae.example_runs import tiny_config, tiny_dataset
 from mixvae.runs import Snapshot, fit
+from workbench.film import Film, Moment
 from workbench.report import in_script, report
 
 
@@ -20,22 +21,26 @@ def run() -> Snapshot:
 
 
 def test_the_page_is_one_small_file_with_the_planes_the_pictures_and_the_numbers(run):
-    page = report(run, tiny_dataset(), "<i>mine</i> & yours")
+    film = Film([Moment(0.5, "", b"half"), Moment(3.0, "K_active 2 to 5", b"whole")])
+    page = report(run, tiny_dataset(), film, "<i>mine</i> & yours")
     assert len(page.encode()) < 6 * 2**20
     assert "&lt;i&gt;mine&lt;/i&gt; &amp; yours" in page and "<i>mine" not in page
     assert dump_config(run.trainer.config).splitlines()[-1] in page
     for words in ("clustering accuracy", "active channels", "seed", "commit", "jax"):
         assert f"<th>{words}<td>" in page
-    state = json.loads(re.search(r"const state = (.*);", page)[1])
+    packed, end = json.JSONDecoder().raw_decode(page, page.index("const sent = ") + len("const sent = "))
+    state, _ = json.JSONDecoder().raw_decode(page, page.index("state = ", end) + len("state = "))
+    assert [moment["event"] for moment in state["moments"]] == ["", "K_active 2 to 5"] and not state["kernel"]
+    assert [gzip.decompress(base64.b64decode(frame)) for frame in packed["film"]] == [b"half", b"whole"]
     for name in ("frame", "atlas"):
-        message = gzip.decompress(base64.b64decode(state[name]))
+        message = gzip.decompress(base64.b64decode(packed[name]))
         header = json.loads(message[4 : 4 + int.from_bytes(message[:4], "little")])
         assert header["shape"][0] == run.trainer.config.model.num_components
     assert len(json.loads(re.search(r"of (\[.*\])\.entries\(\)", page)[1])) == 3 == page.count('<div id="chart')
 
 
 def test_nothing_is_fetched(run):
-    page = report(run, tiny_dataset(), "run")
+    page = report(run, tiny_dataset(), Film(), "run")
     markup = re.sub(r"(?s)<script[^>]*>.*?</script>", "", page)
     assert not re.search(r"(src|href)=|@import|url\(", markup) and "<script src" not in page
 

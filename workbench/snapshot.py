@@ -1,54 +1,68 @@
 """What the view shows of a State: fixed images in every channel's plane, and the picture each channel stands for."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from scipy.special import softmax
 
 from mixvae import Dataset, MixVAE, State, Trainer
 from mixvae import tau_classifier as tau
 from mixvae.inference import plane
-from mixvae.metrics import active_channels, clustering_accuracy
+from mixvae.metrics import MINIMUM, active_channels, clustering_accuracy
 from mixvae.routing import lock
-from workbench.channel_view import Frame
+from mixvae.runs import Snapshot
+from workbench.atlas import build_atlas
+from workbench.channel_view import ChannelView, Frame, frame_scale
+from workbench.film import Film, load_film
 
+POINTS = 1000
 SLICES = 10  # frames in which every image is encoded anew while training; all at once when it pauses
 
 
 class Points:
-    """Fixed images that are not trained on, where every channel puts them, and how strongly each claims them.
+    """Fixed training images, where every channel puts them, and how strongly each claims them.
 
-    They are validation images, or test images where none are held out for validation.
+    Training images, since these are what is divided and what a label can be given to; test images stay unseen until a
+    run is scored. `index` are their places in the training set; their labels only colour and score.
     """
 
     def __init__(self, dataset: Dataset, count: int):
-        self.split = "validation" if len(dataset.x_val) else "test"
-        x, y = (dataset.x_val, dataset.y_val) if len(dataset.x_val) else (dataset.x_test, dataset.y_test)
-        self.slice = max(1, min(count, len(x)) // SLICES)
-        chosen = np.random.default_rng(0).permutation(len(x))[: self.slice * SLICES]
-        self.x = x[chosen].astype(np.float32) / 255.0
-        self.labels = np.asarray(y)[chosen]
+        self.slice = max(1, min(count, len(dataset.x_train)) // SLICES)
+        self.index = np.random.default_rng(0).permutation(len(dataset.x_train))[: self.slice * SLICES]
+        self.images = np.asarray(dataset.x_train[self.index])
+        self.x = self.images.astype(np.float32) / 255.0
+        self.labels = np.asarray(dataset.y_train)[self.index]
         self.class_names = dataset.class_names
         self.next = 0
-        self.z = self.logits = self.noise = None
+        self.z = self.logits = self.noise = self.error = None
 
-    def encode(self, trainer: Trainer, state: State, whole: bool):
-        """Place the next slice of the images by the averaged weights, or the whole of them."""
+    def encode(self, trainer: Trainer, state: State, whole: bool, errors: bool = False):
+        """Place the next slice of the images by the averaged weights, or the whole of them.
+
+        Reconstruction errors cost as much again, and come with the whole or where asked for.
+        """
         k, d = trainer.config.model.num_components, trainer.config.model.latent_dim
         if self.z is None or self.z.shape != (k, len(self.x), d):
             self.z, self.logits = np.zeros((k, len(self.x), d), np.float32), np.zeros((len(self.x), k), np.float32)
             self.noise = np.random.default_rng(0).gumbel(size=(len(self.x), k)).astype(np.float32)
-            whole = True
+            self.error, whole = np.zeros(len(self.x), np.float32), True
         starts = range(0, len(self.x), self.slice) if whole else [self.next]
         for start in starts:
             part = slice(start, start + self.slice)
             logits, mean = encode(trainer.model, state.average, self.x[part])
             self.logits[part], self.z[:, part] = logits, np.swapaxes(mean, 0, 1)
+            if whole or errors:
+                self.error[part] = misfit(trainer.model, state.average, self.x[part], mean, self.chosen(state, part))
         self.next = (starts[-1] + self.slice) % len(self.x)
+
+    def chosen(self, state: State, part: slice) -> np.ndarray:
+        """The channels that images are routed to."""
+        return np.asarray(lock(self.logits[part], state.knobs.k_active)).argmax(1)
 
     def frame(self, trainer: Trainer, state: State, status: str, speed: float) -> Frame:
         """One moment of training, as the view draws it."""
@@ -68,6 +82,8 @@ class Points:
             z=plane(self.z),
             opacity=softmax((locked + self.noise) / knobs.tau, axis=1).T,
             channel=channel,
+            certainty=self.certainty(trainer, state, q),
+            error=self.error,
             mean=np.asarray(mean),
             sigma=None if sigma is None else np.asarray(sigma),
             sigma_range=(trainer.config.model.sigma_min, trainer.config.model.sigma_max),
@@ -75,17 +91,23 @@ class Points:
             images_per_second=speed,
             titles=self.titles(trainer, state, channel),
             status=status,
-            sentence=self.sentence(state, q, channel, usage),
+            sentence=self.sentence(trainer, state, q, channel, usage),
         )
 
+    def certainty(self, trainer: Trainer, state: State, q: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+        """max_k q(k|x), times what the tau table gives the label of channel k where there is one."""
+        if not labelled(trainer):
+            return q.max(1)
+        return np.asarray(tau.certainty(q, tau.channel_labels(np.asarray(state.tau_counts))))
+
     def matrix(self, trainer: Trainer, state: State) -> tuple[Float[np.ndarray, "k y"], str]:
-        """Channel x label weights, and what they are: the tau counts, or without labels the held-out points."""
+        """Channel x label weights, and what they are: the tau counts, or without labels the points."""
         if labelled(trainer):
             return np.asarray(state.tau_counts) - trainer.config.objective.alpha0, "Tau counts, channel by label"
         known = self.labels >= 0
         q = softmax(np.asarray(lock(self.logits, state.knobs.k_active)), axis=1)
-        held_out = tau.count(q[known], self.labels[known], trainer.num_classes, alpha0=1e-9)
-        return np.asarray(held_out), f"{self.split.capitalize()} images by label (scoring)"
+        scoring = tau.count(q[known], self.labels[known], trainer.num_classes, alpha0=1e-9)
+        return np.asarray(scoring), "Training images by label (scoring)"
 
     def titles(self, trainer: Trainer, state: State, channel: np.ndarray) -> tuple[str, ...]:
         """The label that the tau table gives each channel; without a tau-classifier, what most of its points are."""
@@ -102,7 +124,7 @@ class Points:
         mine = self.labels[chosen & (self.labels >= 0)]
         return f"mostly {self.class_names[np.bincount(mine).argmax()]}" if len(mine) else ""
 
-    def sentence(self, state: State, q: np.ndarray, channel: np.ndarray, usage: np.ndarray) -> str:
+    def sentence(self, trainer: Trainer, state: State, q: np.ndarray, channel: np.ndarray, usage: np.ndarray) -> str:
         """What is on screen, in words."""
         k_active = int(state.knobs.k_active)
         sure = [q[channel == k, k].mean() if (channel == k).any() else 1.0 for k in range(k_active)]
@@ -111,16 +133,66 @@ class Points:
             words.append(f"channel {int(np.argmin(sure))} is the least sure")
         if k_active < len(usage):
             words.append(f"{len(usage) - k_active} locked")
-        known = self.labels >= 0
-        if known.sum() >= 100:
+        known = (self.labels >= 0) & (trainer.labels[self.index] < 0)
+        if known.sum() >= MINIMUM:
             accuracy = clustering_accuracy(channel[known], self.labels[known])
-            words.append(f"clustering accuracy {accuracy:.3f} on {known.sum()} {self.split} images (labels only score)")
+            words.append(f"clustering accuracy {accuracy:.3f} on {known.sum()} training images (labels only score)")
+            if labelled(trainer):
+                named = tau.predict(q[known], tau.channel_labels(np.asarray(state.tau_counts)))
+                right = np.mean(np.argmax(named, 1) == self.labels[known])
+                words.append(f"label accuracy {right:.3f} by {int((trainer.labels >= 0).sum())} labels")
         if self.z.shape[2] > 2:
             words.append(f"planes show 2 of {self.z.shape[2]} latent dimensions")
         held = [f"{name} = {getattr(state.knobs, name):.3g}" for name, hold in state.held._asdict().items() if hold]
         if held:
             words.append(f"off schedule: {', '.join(held)}")
         return "; ".join(words)
+
+
+class Recorder:
+    """Keeps the moments of a run that trains without a view in its folder, going on from those that are there."""
+
+    def __init__(self, dataset: Dataset, folder: str | Path):
+        self.folder, self.film = folder, load_film(folder)
+        self.view, self.points = ChannelView(), Points(dataset, POINTS)
+
+    def record(self, at: Snapshot):
+        """Keep the moment of a Snapshot."""
+        self.points.encode(at.trainer, at.state, whole=True)
+        frame = self.points.frame(at.trainer, at.state, "saved run", 0.0)
+        if self.film.add(frame.epoch, frame.k_active, self.view.show(frame)):
+            self.film.save(self.folder)
+
+
+def show_saved(view: ChannelView, saved: Snapshot, dataset: Dataset, film: Film) -> Points:
+    """Put a saved run on a view that nothing trains behind: its planes, its past, its pictures under the pointer."""
+    points = Points(dataset, POINTS)
+    view.set_points(points.labels, dataset.class_names, points.images)
+    points.encode(saved.trainer, saved.state, whole=True)
+    frame = points.frame(saved.trainer, saved.state, "saved run", 0.0)
+    view.show(frame)
+    view.show_atlas(build_atlas(saved.trainer.model, saved.state.average, frame_scale(frame), frame.sigma_range))
+    replay(view, film)
+    return points
+
+
+def show_film(view: ChannelView, points: Points, dataset: Dataset, film: Film):
+    """Put the past of a run on a view, the newest moment first."""
+    view.set_points(points.labels, dataset.class_names, points.images)
+    view.frame, view.status = film.moments[-1].frame if film.moments else b"", "earlier moments of this run"
+    replay(view, film)
+
+
+def replay(view: ChannelView, film: Film):
+    """Let a view that nothing trains behind go through a film."""
+
+    def answer(request: dict[str, Any]):
+        if request.get("do") == "go" and 0 <= request["moment"] < len(film.moments):
+            view.show_past(film.moments[request["moment"]].frame)
+
+    view.show_moments(film.listing())
+    view.kernel = False
+    view.listen(answer)
 
 
 def labelled(trainer: Trainer) -> bool:
@@ -133,6 +205,15 @@ def encode(model: MixVAE, params: dict, x: Float[Array, "n h w c"]) -> tuple[Arr
     """Logits [N, K] and the latent means [N, K, D] of every channel."""
     posterior = model.apply({"params": params}, x, method="encode")
     return posterior.logits, jnp.broadcast_to(posterior.mean, (*posterior.logits.shape, posterior.mean.shape[-1]))
+
+
+@partial(jax.jit, static_argnums=0)
+def misfit(
+    model: MixVAE, params: dict, x: Float[Array, "n h w c"], mean: Float[Array, "n k d"], channel: Int[Array, " n"]
+) -> Float[Array, " n"]:
+    """-log p(x|z, e) in nats, of the chosen channel at its mean latent."""
+    z = jnp.take_along_axis(mean, channel[:, None, None], axis=1)[:, 0]
+    return model.apply({"params": params}, z, jax.nn.one_hot(channel, model.num_components), x, method="nll")
 
 
 @partial(jax.jit, static_argnums=0)

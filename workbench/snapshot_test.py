@@ -8,12 +8,14 @@ import pytest
 from scipy.special import softmax
 
 from mixvae import predict
-from mixvae.example_runs import CLASSES, STAGES, UNLABELLED, same, tiny_config, tiny_dataset
+from mixvae.example_runs import CLASSES, STAGES, UNLABELLED, same, tiny_config, tiny_dataset, tiny_images
 from mixvae.runs import build_trainer, fit
 from workbench.channel_view import check
 from workbench.snapshot import SLICES, Points, transfer
 
-DATASET = tiny_dataset()
+TINY = tiny_dataset()
+DATASET = dataclasses.replace(TINY, x_train=tiny_images(124, 0), y_train=np.arange(124, dtype=np.int32) % 3)
+STEPS = 17  # an epoch
 
 
 @pytest.fixture(scope="module")
@@ -29,22 +31,14 @@ def points(trained):
     return made
 
 
-def without_validation(dataset):
-    return dataclasses.replace(dataset, x_val=dataset.x_val[:0], y_val=dataset.y_val[:0])
-
-
-@pytest.mark.parametrize(
-    ("dataset", "split"), [(DATASET, "validation"), (without_validation(DATASET), "test")], ids=["validation", "test"]
-)
-def test_points_are_validation_images_or_else_test_images_the_same_ones_each_time(dataset, split):
-    points = Points(dataset, 100)
-    x, y = (dataset.x_val, dataset.y_val) if split == "validation" else (dataset.x_test, dataset.y_test)
-    assert points.split == split
+def test_points_are_training_images_the_same_ones_each_time():
+    points, x = Points(DATASET, 100), DATASET.x_train
     assert points.x.shape == (100, 12, 9, 1) and points.x.dtype == np.float32 and points.x.max() <= 1
-    order = [np.flatnonzero((x / np.float32(255) == image).all((1, 2, 3))) for image in points.x]
-    assert sorted(map(len, order)) == [1] * 100 and len(set(np.ravel(order).tolist())) == 100
-    np.testing.assert_array_equal(points.labels, y[np.ravel(order)])
-    np.testing.assert_array_equal(points.x, Points(dataset, 100).x)
+    assert len(set(points.index.tolist())) == 100
+    np.testing.assert_array_equal(points.images, x[points.index])
+    np.testing.assert_array_equal(points.x, x[points.index] / np.float32(255))
+    np.testing.assert_array_equal(points.labels, DATASET.y_train[points.index])
+    np.testing.assert_array_equal(points.index, Points(DATASET, 100).index)
 
 
 @pytest.mark.parametrize(("asked", "placed"), [(1000, 120), (25, 20), (3, 10)])
@@ -60,9 +54,18 @@ def test_points_stand_where_the_model_puts_them(trained, points):
     np.testing.assert_array_equal(frame.channel, prediction.channel)
     np.testing.assert_allclose(frame.usage, np.bincount(prediction.channel, minlength=5) / 100)
     np.testing.assert_allclose(softmax(points.logits, 1), prediction.responsibilities, atol=1e-5)
-    assert (frame.step, frame.epoch, frame.epochs, frame.k_active) == (6, 1.0, 3, 5)
+    assert (frame.step, frame.epoch, frame.epochs, frame.k_active) == (STEPS, 1.0, 3, 5)
     assert (frame.status, frame.images_per_second, frame.sigma) == ("ready", 12.5, None)
     assert frame.mean.shape == (5, 12, 9, 1)
+    rows = np.arange(100), prediction.channel
+    nll = trained[0].model.apply(
+        {"params": trained[1].average},
+        prediction.z_mean_per_component[rows],
+        np.eye(5)[rows[1]],
+        points.x,
+        method="nll",
+    )
+    np.testing.assert_allclose(frame.error, nll, rtol=1e-4)
 
 
 def test_while_training_a_tenth_of_the_points_moves_in_each_frame(trained, points):
@@ -115,15 +118,32 @@ def test_the_sentence_says_in_words_what_is_on_screen(trained, points):
     state, channel = trainer.hold(state, tau=2.0, k_active=4), points.labels.astype(int)
     q = np.full((100, 5), 0.01)
     q[np.arange(100), channel] = np.array([0.9, 0.5, 0.8])[channel]
-    sentence = points.sentence(state, q, channel, np.bincount(channel, minlength=5) / 100)
-    assert sentence == (
+    usage = np.bincount(channel, minlength=5) / 100
+    unlabelled = build_trainer(tiny_config(**UNLABELLED), DATASET)
+    assert points.sentence(unlabelled, state, q, channel, usage) == (
         "3 of 5 channels active; channel 1 is the least sure; 1 locked; "
-        "clustering accuracy 1.000 on 100 validation images (labels only score); off schedule: tau = 2, k_active = 4"
+        "clustering accuracy 1.000 on 100 training images (labels only score); off schedule: tau = 2, k_active = 4"
     )
-    points.split = "test"
-    assert "on 100 test images" in points.sentence(state, q, channel, np.bincount(channel, minlength=5) / 100)
-    points.labels = np.where(np.arange(100) < 1, -1, points.labels)
-    assert "accuracy" not in points.sentence(state, q, channel, np.bincount(channel, minlength=5) / 100)
+    table = np.ones((5, 3), np.float32)
+    table[[0, 1, 2], [0, 1, 1]] = 9.0  # channel 2 goes by a wrong name
+    named = build_trainer(tiny_config(), DATASET)
+    others = np.setdiff1d(np.arange(124), points.index)[:7]
+    named.set_labels(np.where(np.isin(np.arange(124), others), DATASET.y_train, -1))
+    said = points.sentence(named, state._replace(tau_counts=table), q, channel, usage)
+    assert f"label accuracy {np.mean(points.labels != 2):.3f} by 7 labels" in said
+    named.set_labels(np.where(np.arange(124) == points.index[0], DATASET.y_train, -1))
+    assert "accuracy" not in points.sentence(named, state, q, channel, usage)  # 99 images that carry no label
+
+
+def test_certainty_counts_how_surely_a_channel_is_named(trained, points):
+    trainer, state = trained
+    q = np.array([[0.75, 0.25, 0, 0, 0], [0.5, 0.125, 0.375, 0, 0]])
+    counts = np.ones((5, 3))
+    counts[0] = (2.0, 1.0, 1.0)
+    counts[2] = (0.0, 4.0, 0.0)
+    np.testing.assert_allclose(points.certainty(trainer, state._replace(tau_counts=counts), q), [0.375, 0.375])
+    unlabelled = build_trainer(tiny_config(**UNLABELLED), DATASET)
+    np.testing.assert_allclose(points.certainty(unlabelled, state, q), [0.75, 0.5])
 
 
 def test_with_one_channel_unlocked_none_is_the_least_sure(trained, points):
@@ -138,15 +158,15 @@ def test_the_matrix_is_the_tau_counts_without_their_smoothing(trained, points):
 
 
 @pytest.mark.parametrize("settings", [UNLABELLED, {"objective.use_tau_classifier": False}], ids=["no labels", "off"])
-def test_without_a_tau_classifier_the_matrix_counts_held_out_points(settings, trained, points):
+def test_without_a_tau_classifier_the_matrix_counts_the_points(settings, trained, points):
     trainer = build_trainer(tiny_config(**settings), DATASET)
     weights, name = points.matrix(trainer, trained[1])
-    assert name == "Validation images by label (scoring)"
+    assert name == "Training images by label (scoring)"
     q = predict(trainer.model, trained[1], points.x).responsibilities
     np.testing.assert_allclose(weights, q.T @ np.eye(3)[points.labels], rtol=1e-3, atol=1e-3)
-    points.labels, points.split = np.full(100, -1), "test"
+    points.labels = np.full(100, -1)
     weights, name = points.matrix(trainer, trained[1])
-    assert name == "Test images by label (scoring)" and weights.sum() == pytest.approx(0, abs=1e-6)
+    assert name == "Training images by label (scoring)" and weights.sum() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
@@ -165,7 +185,7 @@ def test_a_plane_shows_two_latent_dimensions_or_the_only_one_on_its_axis(dimensi
 
 
 def test_a_data_set_without_labels_can_be_shown(trained):
-    none = {f"y_{split}": np.full(n, -1, np.int32) for split, n in {"train": 48, "val": 120, "test": 130}.items()}
+    none = {f"y_{split}": np.full(n, -1, np.int32) for split, n in {"train": 124, "val": 120, "test": 130}.items()}
     nameless = dataclasses.replace(DATASET, **none, class_names=())
     trainer, state = trained
     trainer = build_trainer(tiny_config(**UNLABELLED), nameless)
@@ -210,7 +230,7 @@ def test_equal_shapes_keep_everything_but_the_held_knobs(trained):
     trainer, state = trained
     new = build_trainer(tiny_config(**STAGES, **{"routing.estimator": "gumbel"}), DATASET)
     kept, words = transfer(trainer, trainer.hold(state, tau=4.0), new)
-    assert words == "all weights were kept" and kept.step == 6
+    assert words == "all weights were kept" and kept.step == STEPS
     for name in ("params", "average", "optimiser", "tau_counts", "key"):
         assert same(getattr(kept, name), getattr(state, name))
     assert not any(kept.held) and kept.knobs.tau == 1.0 and kept.curriculum.on and kept.knobs.k_active == 5

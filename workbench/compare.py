@@ -1,0 +1,65 @@
+"""Another run beside the live one: which there are, its planes and its past, and which settings differ."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from mixvae import Config, load_config, load_dataset
+from mixvae.config_file import to_dict
+from mixvae.runs import CHECKPOINT, CONFIG, Row, open_run
+from workbench.channel_view import ChannelView
+from workbench.film import Film, load_film
+from workbench.live import LiveRun
+from workbench.snapshot import show_film, show_saved
+from workbench.sweep import ROOT, RUNS
+
+PAST = "this run, earlier"
+
+
+class Beside(NamedTuple):
+    """What stands beside the live run."""
+
+    view: ChannelView
+    config: Config
+    history: list[Row]
+
+
+def saved_runs(folders: tuple[Path, ...] = (ROOT / "data" / "showcase", RUNS)) -> dict[str, Path | str]:
+    """Every saved run in these folders, by a name that tells it from the others, after the live run's own past."""
+    found = [path.parent for folder in folders for path in sorted(folder.rglob(CHECKPOINT))]
+    return {PAST: PAST} | {described(folder): folder for folder in found if (folder / CONFIG).exists()}
+
+
+def described(folder: Path) -> str:
+    """A run in a list: its folder, data set, channels, epochs and seed."""
+    config = load_config(folder / CONFIG)
+    size = f"K = {config.model.num_components}, {config.train.epochs} epochs, seed {config.train.seed}"
+    return f"{folder.name}: {config.data.name}, {size}"
+
+
+def beside(run: Path | str, live: LiveRun) -> Beside:
+    """A saved run on a view of its own, or the live run's own past up to now."""
+    view = ChannelView()
+    if run == PAST:
+        show_film(view, live.points, live.dataset, Film(list(live.film.moments)))
+        return Beside(view, live.trainer.config, [])
+    config = load_config(Path(run) / CONFIG)
+    data = live.trainer.config.data
+    same = (config.data.name, config.data.validation) == (data.name, data.validation)
+    dataset = live.dataset if same else load_dataset(config.data.name, validation=config.data.validation)
+    saved = open_run(run, dataset)
+    show_saved(view, saved, dataset, load_film(run))
+    return Beside(view, config, saved.history)
+
+
+def differences(live: Config, other: Config) -> pl.DataFrame:
+    """The settings that differ: setting, live, other."""
+    a, b = to_dict(live), to_dict(other)
+    rows = [
+        (f"{section}.{name}", str(value), str(b[section][name]))
+        for section, values in a.items()
+        for name, value in values.items()
+        if value != b[section][name]
+    ]
+    return pl.DataFrame(rows, schema=["setting", "live", "other"], orient="row")

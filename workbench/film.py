@@ -1,0 +1,73 @@
+"""The past of a run: frames as they were sent to the view, thinned as their number grows, and kept beside a run."""
+
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from flax import serialization
+
+from mixvae.runs import write_atomically
+
+MOST = 120  # moments kept; MNIST's have some 60 kB each
+APART = 0.02  # epochs between two moments at first
+FILE = "film.msgpack.z"
+
+
+class Moment(NamedTuple):
+    """A frame that was kept, as ChannelView sent it; `event` says what was unlocked just before, if anything."""
+
+    epoch: float
+    event: str
+    frame: bytes
+
+
+class Film:
+    """Moments of a run in their order; those before and after an unlock are always among them."""
+
+    def __init__(self, moments: list[Moment] | None = None):
+        self.moments = moments or []
+        self.apart = APART
+        self._last: tuple[Moment, int] | None = None  # the newest frame, kept or not, and its unlocked channels
+
+    def add(self, epoch: float, k_active: int, frame: bytes) -> bool:
+        """Keep a frame where it is far enough from the last one kept, or where channels were unlocked or locked."""
+        before, unlocked = self._last or (None, k_active)
+        event = "" if unlocked == k_active else f"K_active {unlocked} to {k_active}"
+        moment = Moment(epoch, event, frame)
+        self._last = moment, k_active
+        if self.moments and epoch < self.moments[-1].epoch:
+            self.moments = [kept for kept in self.moments if kept.epoch <= epoch]
+        if not event and self.moments and epoch - self.moments[-1].epoch < self.apart:
+            return False
+        if event and before and before.frame is not self.moments[-1].frame:
+            self.moments.append(before)
+        self.moments.append(moment)
+        if len(self.moments) > MOST:
+            self._thin()
+        return True
+
+    def _thin(self):
+        """Drop every other moment, but none beside an event."""
+        events = {i + side for i, moment in enumerate(self.moments) if moment.event for side in (-1, 0)}
+        self.moments = [moment for i, moment in enumerate(self.moments) if i % 2 == 0 or i in events]
+        self.apart *= 2
+
+    def listing(self) -> list[dict[str, float | str]]:
+        """Epoch and event of every moment, for the view."""
+        return [{"epoch": round(moment.epoch, 3), "event": moment.event} for moment in self.moments]
+
+    def save(self, folder: str | Path):
+        """Write the film into a run's folder."""
+        payload = serialization.msgpack_serialize([moment._asdict() for moment in self.moments])
+        write_atomically(Path(folder) / FILE, zlib.compress(payload, 9))
+
+
+def load_film(folder: str | Path) -> Film:
+    """The film of a saved run; an empty one where none was kept. Raises ValueError where it is damaged."""
+    path = Path(folder) / FILE
+    if not path.exists():
+        return Film()
+    try:
+        return Film([Moment(**moment) for moment in serialization.msgpack_restore(zlib.decompress(path.read_bytes()))])
+    except (zlib.error, ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it, and the run opens without its past") from None

@@ -1,0 +1,62 @@
+"""Labels that a user gives to training images, with a way back."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from mixvae.tau_classifier import UNLABELLED
+
+COLUMNS = ["image", "label"]
+
+
+class Given:
+    """One label an image, -1 where none was given, and every state before."""
+
+    def __init__(self, images: int):
+        self.labels = np.full(images, UNLABELLED, np.int32)
+        self.before: list[np.ndarray] = []
+
+    def label(self, images: Sequence[int], labels: Sequence[int], classes: int):
+        """Give labels, or take them back by -1. Raises ValueError for an image or a label that does not exist."""
+        images, labels = np.asarray(images, int), np.asarray(labels, int)
+        if wrong := [int(i) for i in images if not 0 <= i < len(self.labels)]:
+            raise ValueError(f"there is no training image {wrong[0]}; they are 0 to {len(self.labels) - 1}")
+        if wrong := [int(y) for y in labels if not UNLABELLED <= y < classes]:
+            raise ValueError(f"there is no label {wrong[0]}; they are 0 to {classes - 1}, and -1 for none")
+        self.before.append(self.labels)
+        self.labels = self.labels.copy()
+        self.labels[images] = labels
+
+    def any(self) -> bool:
+        """Whether there is a label."""
+        return bool((self.labels != UNLABELLED).any())
+
+    def forget(self):
+        """Take all labels back."""
+        self.before.append(self.labels)
+        self.labels = np.full_like(self.labels, UNLABELLED)
+
+    def undo(self):
+        """Take the last change back, if there was one."""
+        if self.before:
+            self.labels = self.before.pop()
+
+    def read(self, table: str, class_names: Sequence[str]):
+        """Labels from CSV with the columns `image`, its place in the training set, and `label`, a class's name.
+
+        Raises ValueError where the table is another one, or names an image or a class that does not exist.
+        """
+        try:
+            rows = pl.read_csv(io.StringIO(table), schema_overrides={"label": pl.String})
+        except (pl.exceptions.PolarsError, ValueError) as error:
+            raise ValueError(f"no labels were read: {error}") from None
+        if rows.columns != COLUMNS:
+            raise ValueError(f"no labels were read: expected the columns {COLUMNS}, found {rows.columns}")
+        if not rows["image"].dtype.is_integer() or rows["image"].null_count():
+            raise ValueError("no labels were read: the column image holds something that is no whole number")
+        names = {name: label for label, name in enumerate(class_names)}
+        if unknown := set(rows["label"]) - set(names):
+            raise ValueError(f"no labels were read: {min(map(str, unknown))} is none of {', '.join(names)}")
+        self.label(rows["image"], [names[name] for name in rows["label"]], len(names))

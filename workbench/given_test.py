@@ -1,0 +1,55 @@
+"""Labels given by hand, taken back, and read from a table."""
+
+import re
+
+import numpy as np
+import pytest
+
+from workbench.given import Given
+
+NAMES = ("round", "square", "other")
+
+
+def test_every_change_can_be_taken_back_in_its_turn():
+    given, states = Given(7), []
+    for change in (
+        lambda: given.label([1, 6], [2, 0], 3),
+        lambda: given.label([6], [-1], 3),
+        lambda: given.read("image,label\n0,square\n6,other\n", NAMES),
+        given.forget,
+    ):
+        states.append(given.labels.tolist())
+        change()
+    assert not given.any() and states[-1] == [1, 2, -1, -1, -1, -1, 2]
+    for state in reversed(states):
+        given.undo()
+        assert given.labels.tolist() == state
+    given.undo()
+    assert given.labels.tolist() == [-1] * 7 and given.labels.dtype == np.int32
+
+
+FAULTS = {
+    "no table": ("", "no labels were read: "),
+    "columns": ("picture,label\n1,round\n", "expected the columns ['image', 'label'], found ['picture', 'label']"),
+    "class": ("image,label\n1,round\n2,oval\n", "oval is none of round, square, other"),
+    "no class": ("image,label\n1,\n", "None is none of round, square, other"),
+    "no number": ("image,label\none,round\n", "the column image holds something that is no whole number"),
+    "missing number": ("image,label\n1,round\n,round\n", "the column image holds something that is no whole number"),
+    "beyond": ("image,label\n7,round\n", "there is no training image 7; they are 0 to 6"),
+    "negative": ("image,label\n-1,round\n", "there is no training image -1; they are 0 to 6"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_wrong_table_changes_nothing_and_is_told(fault):
+    text, words = FAULTS[fault]
+    given = Given(7)
+    given.label([3], [1], 3)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        given.read(text, NAMES)
+    assert given.labels.tolist() == [-1, -1, -1, 1, -1, -1, -1] and len(given.before) == 1
+
+
+def test_a_label_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match=re.escape("there is no label 3; they are 0 to 2, and -1 for none")):
+        Given(7).label([0, 1], [2, 3], 3)

@@ -1,0 +1,32 @@
+// The past of a run: a slider over the moments that were kept, with a mark where channels were unlocked.
+
+function makeTime(root, go) {
+  const box = make(root, "div", "cv-time"), slider = make(box, "input", "cv-scrub"), words = make(box, "span", "cv-told");
+  const marks = make(box, "div", "cv-marks"), back = make(box, "button", "cv-button", "now");
+  Object.assign(slider, { type: "range", min: 0, step: 1 });
+  Object.assign(back, { type: "button", title: "back to the present" });
+  slider.setAttribute("aria-label", "moment of the run");
+  slider.addEventListener("input", () => go(+slider.value >= +slider.max ? -1 : +slider.value));
+  back.addEventListener("click", () => go(-1));
+
+  return function show(moments, moment) {
+    box.hidden = moments.length < 2;
+    if (box.hidden) return;
+    const last = moments.length, at = moment < 0 ? last : moment;
+    slider.max = last;
+    if (document.activeElement !== slider || +slider.value > last || moment < 0) slider.value = at;
+    const { epoch, event } = moments[Math.min(at, last - 1)];
+    const said = moment < 0 ? "now" : `epoch ${epoch.toFixed(2)}${event ? `, ${event}` : ""}`;
+    put(words, said);
+    slider.setAttribute("aria-valuetext", said);
+    back.disabled = moment < 0;
+    const events = moments.flatMap(({ epoch, event }, index) => (event ? [{ epoch, event, index }] : []));
+    if (marks.childElementCount !== events.length) marks.replaceChildren();
+    events.forEach(({ epoch, event, index }, i) => {
+      const mark = marks.children[i] ?? make(marks, "button", "cv-mark");
+      Object.assign(mark, { type: "button", title: `epoch ${epoch.toFixed(2)}: ${event}`, onclick: () => go(index) });
+      mark.setAttribute("aria-label", mark.title);
+      mark.style.left = `${(100 * index) / last}%`;
+    });
+  };
+}

@@ -1,0 +1,227 @@
+// The widget: `render` holds what changes, which is the newest frame and atlas, points, theme, lenses, selection and
+// pointer, and asks Python for what a browser cannot do.
+
+const STRIDE = 6; // pixels that an arrow key moves the pointer
+const CLICK = 4; // pixels of a lasso that is none
+
+function render({ model, el }) {
+  const root = make(el, "div", "cv"), words = makeWords(root), stage = make(root, "div", "cv-stage");
+  const canvas = make(stage, "canvas", "cv-canvas"), tip = make(stage, "div", "cv-tip");
+  const probe = make(tip, "canvas", "cv-probe"), told = make(tip, "div", "cv-told");
+  const context = canvas.getContext("2d");
+  const look = {
+    strips: { mean: document.createElement("canvas"), sigma: document.createElement("canvas") },
+    by: "label", as: "dots", scale: "shared", shared: WHOLE, hidden: new Set(), selected: [], lasso: null,
+    given: new Map(), kernel: model.get("kernel"), anySheet: () => (sheet ??= thumbs()),
+  };
+  let frame = null, atlas = null, fresh = true, pointer = null, scheduled = 0, announcing = 0, plan = null, sheet = null;
+  let asked = 0;
+  canvas.tabIndex = 0;
+  canvas.setAttribute("role", "img");
+  told.setAttribute("aria-live", "polite");
+
+  const redraw = () => (scheduled ||= requestAnimationFrame(paint));
+  const renew = () => ((fresh = true), redraw());
+  const leave = () => ((pointer = null), redraw());
+  const survey = () => ((atlas = model.get("atlas")?.byteLength ? decodeAtlas(model.get("atlas")) : null), redraw());
+  const choose = (points) => ((look.selected = points), redraw());
+  const tell = (name, value) => (model.set(name, value), model.save_changes());
+  const ask = (request) => tell("request", { ...request, id: `${Date.now()}.${asked++}` });
+  const go = (moment) => (tell("moment", moment), redraw());
+  const thumbs = () => {
+    const bytes = model.get("images");
+    if (!bytes?.byteLength || !look.theme) return null;
+    return makeSheet(look.points, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), look.theme);
+  };
+
+  const chosen = (name, value) => {
+    look[name] = value;
+    if (name === "by") tell("colour_by", value);
+    if (name === "scale") look.shared = WHOLE;
+    redraw();
+  };
+  const zoom = (factor) => {
+    const tile = plan.tiles[0];
+    look.shared = closer(look.shared, tile, plan, factor, tile.x + plan.side / 2, tile.y + plan.side / 2);
+    redraw();
+  };
+  const toggle = (label, alone) => {
+    const every = [...look.points.names.keys(), -1], only = every.filter((other) => other !== label);
+    const isOnly = only.every((other) => look.hidden.has(other)) && !look.hidden.has(label);
+    if (alone) look.hidden = new Set(isOnly ? [] : only);
+    else if (!look.hidden.delete(label)) look.hidden.add(label);
+    look.legend = null;
+    redraw();
+  };
+  const switches = makeSwitches(words.keys, chosen, zoom);
+  const time = makeTime(root, go), selection = makeSelection(root, look, { choose, ask });
+
+  function paint() {
+    scheduled = 0;
+    const shown = model.get("moment") >= 0 && model.get("past")?.byteLength ? model.get("past") : model.get("frame");
+    if (fresh && shown?.byteLength) receive(decode(shown));
+    fresh = false;
+    plan = layout(Math.max(160, Math.floor(root.clientWidth)), frame?.k ?? 10);
+    const status = model.get("status");
+    dress(plan.radius);
+    resize(plan);
+    putWords(words, status, frame, plan);
+    switches.scale.parentElement.hidden = switches.by.parentElement.hidden = switches.as.parentElement.hidden = !frame;
+    const latent = frame && pointer && latentAt(frame, plan, look.lenses, ...pointer);
+    look.hover = latent && !look.lasso && nearest(frame, plan, look, latent.channel, ...pointer);
+    context.clearRect(0, 0, plan.width, plan.height);
+    if (frame) draw(context, frame, plan, look);
+    else drawInvitation(context, plan, status, look.theme);
+    showTip(look.lasso ? null : latent, plan.width);
+    selection();
+    time(model.get("moments") ?? [], model.get("moment"));
+    announcing ||= setTimeout(announce, 1000);
+  }
+
+  function receive(next) {
+    look.frame = frame = next;
+    if (frame.k > MANY) return;
+    paintStrip(look.strips.mean, frame.mean, frame.k);
+    if (frame.sigma) paintStrip(look.strips.sigma, frame.sigma, frame.k);
+  }
+
+  // What `draw` needs beside the frame; sprites, legend and sheet are made anew only where something of them changed.
+  function dress(radius) {
+    const theme = THEMES[isDark(root) ? "dark" : "light"], points = model.get("points"), given = model.get("given");
+    if (look.theme !== theme) for (const [name, colour] of Object.entries(theme)) root.style.setProperty(`--cv-${name}`, colour);
+    if (look.theme !== theme || look.points !== points) sheet = null;
+    if (look.points !== points) look.selected = look.selected.filter((i) => i < points.labels.length);
+    if (look.told !== given) look.given = labelsByPoint(given, points);
+    const tint = frame ? tintOf(frame, points, look.by) : { colours: points.colours, index: () => -1 };
+    const key = JSON.stringify([look.by, tint.low, tint.high, points.names, radius, devicePixelRatio, isDark(root)]);
+    Object.assign(look, { theme, points, told: given, tint, ratio: devicePixelRatio });
+    if (look.key !== key) look.sprites = makeSprites(tint.colours, theme, radius, devicePixelRatio);
+    if (look.key !== key || !look.legend) putLegend((look.legend = words.legend), look, toggle);
+    look.key = key;
+    look.sheet = look.as === "images" ? look.anySheet() : null;
+    const own = look.scale === "own" && frame;
+    look.lenses = plan.tiles.map((_, channel) => (own ? nested(lensOf(frame, channel), look.shared) : look.shared));
+  }
+
+  function resize({ width, height }) {
+    const [w, h] = [width, height].map((length) => Math.round(length * look.ratio));
+    if (canvas.width === w && canvas.height === h) return;
+    Object.assign(canvas, { width: w, height: h });
+    Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+    context.scale(look.ratio, look.ratio);
+  }
+
+  function showTip(latent, width) {
+    const known = latent && atlas?.k === frame.k && model.get("moment") < 0;
+    tip.hidden = !(known || look.hover);
+    if (tip.hidden) return;
+    probe.hidden = !known;
+    if (known) paintProbe(probe, atlas, latent, frame.k_active, look);
+    put(told, [whereabouts(latent), look.hover && describe(frame, look.hover, look.points)].filter(Boolean).join("\n"));
+    tip.style.left = `${Math.max(0, Math.min(pointer[0] + 14, width - tip.offsetWidth))}px`;
+    tip.style.top = `${pointer[1] + 14}px`;
+  }
+
+  // Dragging draws a lasso, with Alt it pans; a click selects a point; Shift adds to what is selected.
+  function press(event) {
+    const latent = frame && event.button === 0 && latentAt(frame, plan, look.lenses, event.offsetX, event.offsetY);
+    if (!latent) return;
+    canvas.setPointerCapture(event.pointerId);
+    const path = [[event.offsetX, event.offsetY]];
+    look.lasso = { channel: latent.channel, path, pans: event.altKey, adds: event.shiftKey };
+  }
+
+  function move(event) {
+    const at = [event.offsetX, event.offsetY];
+    if (look.lasso?.pans) pan(at[0] - pointer[0], at[1] - pointer[1]);
+    else look.lasso?.path.push(at);
+    pointer = at;
+    redraw();
+  }
+
+  function pan(x, y) {
+    const { unit } = toPixels(plan.tiles[0], plan, look.shared), length = unit * BEYOND;
+    if (look.shared.zoom > 1) look.shared = { ...look.shared, u: look.shared.u - x / length, v: look.shared.v + y / length };
+  }
+
+  function release() {
+    const lasso = look.lasso;
+    look.lasso = null;
+    if (!lasso || lasso.pans) return redraw();
+    const [[x, y]] = lasso.path, far = lasso.path.some(([a, b]) => Math.hypot(a - x, b - y) > CLICK);
+    const hit = far ? null : nearest(frame, plan, look, lasso.channel, x, y);
+    const found = far ? lassoed(frame, plan, look, lasso) : hit ? [hit.point] : [];
+    choose(lasso.adds ? [...new Set([...look.selected, ...found])] : found);
+  }
+
+  function wheel(event) {
+    const latent = frame && latentAt(frame, plan, look.lenses, event.offsetX, event.offsetY);
+    if (!latent || look.scale === "own") return;
+    event.preventDefault();
+    const factor = 1.0015 ** -event.deltaY;
+    look.shared = closer(look.shared, plan.tiles[latent.channel], plan, factor, event.offsetX, event.offsetY);
+    redraw();
+  }
+
+  // Arrow keys move the pointer, from the middle of the first plane at first; Enter selects the point under it.
+  function step(event) {
+    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    if (event.key === "Escape") return choose([]), leave();
+    if (event.key === "Enter" && look.hover) return choose([look.hover.point]);
+    if (!moves[event.key] || !frame) return;
+    event.preventDefault();
+    const [first] = plan.tiles;
+    pointer ??= [first.x + plan.side / 2, first.y + plan.side / 2];
+    pointer = pointer.map((at, axis) => at + STRIDE * moves[event.key][axis]);
+    redraw();
+  }
+
+  function announce() {
+    announcing = 0;
+    canvas.setAttribute("aria-label", frame?.sentence ?? `No frame yet: ${model.get("status")}`);
+  }
+
+  const size = new ResizeObserver(redraw), page = new MutationObserver(redraw);
+  const handlers = {
+    "change:frame": renew, "change:past": renew, "change:moment": renew, "change:atlas": survey, "change:points": redraw,
+    "change:images": () => ((sheet = null), redraw()), "change:given": redraw, "change:moments": redraw,
+    "change:status": redraw,
+  };
+  const heard = {
+    pointerdown: press, pointermove: move, pointerup: release, pointercancel: release, pointerleave: leave, blur: leave,
+    keydown: step, wheel,
+  };
+  size.observe(root);
+  for (const node of [...ancestors(el), document.documentElement, document.body])
+    page.observe(node, { attributeFilter: ["class", "style", "data-jp-theme-light"] });
+  SYSTEM_DARK.addEventListener("change", redraw);
+  for (const [event, handler] of Object.entries(heard)) canvas.addEventListener(event, handler);
+  for (const [event, handler] of Object.entries(handlers)) model.on(event, handler);
+  announce();
+  survey();
+
+  return () => {
+    cancelAnimationFrame(scheduled);
+    clearTimeout(announcing);
+    size.disconnect();
+    page.disconnect();
+    SYSTEM_DARK.removeEventListener("change", redraw);
+    for (const [event, handler] of Object.entries(handlers)) model.off(event, handler);
+  };
+}
+
+// The label's name of every given point, the labels as words and as a table of images of the training set.
+function labelsByPoint({ images, labels, points, undo, fault }, { names }) {
+  const given = new Map(points.flatMap((point, i) => (point < 0 ? [] : [[point, names[labels[i]]]])));
+  const count = images.length ? `${images.length} label${images.length > 1 ? "s" : ""} given` : "";
+  const words = [count, fault].filter(Boolean).join(" · ");
+  const table = ["image,label", ...images.map((image, i) => `${image},${names[labels[i]]}`), ""].join("\n");
+  return Object.assign(given, { words, table, undo });
+}
+
+// A lens seen through another: the part `inner` of what `outer` shows.
+const nested = (outer, inner) => ({
+  zoom: outer.zoom * inner.zoom, u: outer.u + inner.u / outer.zoom, v: outer.v + inner.v / outer.zoom,
+});
+
+export default { render };
