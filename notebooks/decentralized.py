@@ -51,16 +51,11 @@ def _(buttons, channels, config, curves, fault, frame_rate, knobs, live, planes,
 
 
 @app.cell(hide_code=True)
-def _(beside, live, others, refresh):
-    _ = refresh.value
+def _(beside, live, others):
     parts = [others]
     if beside:
-        now, other = live.trainer.config, beside.config
-        parts += [
-            mo.ui.anywidget(beside.view),
-            charts.terms_chart(charts.compared_frame({"live": live.curves, others.value: beside.history})),
-            mo.ui.table(compare.differences(now, other), selection=None, label="settings that differ"),
-        ]
+        different = compare.differences(live.trainer.config, beside.config)
+        parts += [mo.ui.anywidget(beside.view), mo.ui.table(different, selection=None, label="settings that differ")]
     mo.accordion({"Compare with another run": mo.vstack(parts)})
     return
 
@@ -177,12 +172,13 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(dataset, live, refresh):
+def _(beside, dataset, live, others, refresh):
     _ = refresh.value  # a tick runs this cell again
     weights, title = live.matrix()
+    runs = {"live": live.curves} | ({others.selected_key: beside.history} if beside and beside.history else {})
     curves = mo.hstack(
         [
-            charts.terms_chart(charts.terms_frame(live.curves)),
+            charts.terms_chart(charts.terms_frame(runs)),
             charts.usage_chart(charts.usage_frame(live.curves)),
             charts.matrix_chart(charts.matrix_frame(weights, dataset.class_names), title),
         ],

@@ -22,16 +22,17 @@ LINE = "#4477aa"
 PAGE = {"background": "transparent", "usermeta": {"embedOptions": {"actions": False}}}
 
 
-def terms_frame(curves: list[Row]) -> pl.DataFrame:
-    """Long form: epoch, term, value; a term is left out where it is 0, as it is while its weight is 0."""
-    schema = {"epoch": pl.Float64, "term": pl.String, "value": pl.Float64}
-    rows = [(row["epoch"], words, float(row[name])) for row in curves for name, words in TERMS.items() if row[name]]
+def terms_frame(runs: Mapping[str, list[Row]]) -> pl.DataFrame:
+    """Long form: run, epoch, term, value; a term is left out where it is 0, as it is while its weight is 0."""
+    schema = {"run": pl.String, "epoch": pl.Float64, "term": pl.String, "value": pl.Float64}
+    rows = [
+        (run, row["epoch"], words, float(row[name]))
+        for run, curves in runs.items()
+        for row in curves
+        for name, words in TERMS.items()
+        if row[name]
+    ]
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def compared_frame(runs: Mapping[str, list[Row]]) -> pl.DataFrame:
-    """Long form of several runs: run, epoch, term, value."""
-    return pl.concat(terms_frame(curves).with_columns(run=pl.lit(name)) for name, curves in runs.items())
 
 
 def usage_frame(curves: list[Row]) -> pl.DataFrame:
@@ -55,12 +56,12 @@ def matrix_frame(weights: np.ndarray, class_names: tuple[str, ...]) -> pl.DataFr
 
 def terms_chart(frame: pl.DataFrame, width: int = 84, height: int = 42) -> alt.Chart:
     """The terms of the objective over the epochs, each on its own scale; a colour a run, where there are several."""
-    colour = {"color": alt.Color("run:N", title=None)} if "run" in frame.columns else {}
+    several = frame["run"].n_unique() > 1
     return (
         alt.Chart(frame)
-        .mark_line(strokeWidth=1.5, **({} if colour else {"color": LINE}))
+        .mark_line(strokeWidth=1.5)
         .encode(
-            **colour,
+            color=alt.Color("run:N", title=None, legend=alt.Legend(orient="bottom")) if several else alt.value(LINE),
             x=alt.X("epoch:Q", title=None, axis=alt.Axis(tickCount=3, grid=False)),
             y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=2, format="~s")),
             tooltip=[alt.Tooltip("epoch:Q", format=".2f"), alt.Tooltip("value:Q", format=".4g")],

@@ -28,14 +28,14 @@ def rows(made: dict) -> list[dict]:
 
 
 def fields(encoding: dict) -> dict:
-    return {channel: entry["field"] for channel, entry in encoding.items() if isinstance(entry, dict)}
+    return {channel: entry["field"] for channel, entry in encoding.items() if "field" in entry}
 
 
 def test_terms_are_one_row_an_epoch_and_term_under_their_names():
-    frame = charts.terms_frame(CURVES)
-    assert frame.schema == {"epoch": pl.Float64, "term": pl.String, "value": pl.Float64}
+    frame = charts.terms_frame({"live": CURVES})
+    assert frame.schema == {"run": pl.String, "epoch": pl.Float64, "term": pl.String, "value": pl.Float64}
     assert frame.height == 2 * len(charts.TERMS)
-    got = {(epoch, term): value for epoch, term, value in frame.iter_rows()}
+    got = {(epoch, term): value for _, epoch, term, value in frame.iter_rows()}
     for i, title in enumerate(charts.TERMS.values()):
         assert got[0.5, title] == 1 + i and got[1.0, title] == 10 + i
 
@@ -43,13 +43,13 @@ def test_terms_are_one_row_an_epoch_and_term_under_their_names():
 def test_a_term_is_left_out_where_it_is_0_and_no_other():
     curves = [row | {"label": 0.0, "inv": np.float64(0), "h": 0.0} for row in CURVES]
     curves[1] |= {"h": -1e-9}
-    frame = charts.terms_frame(curves)
+    frame = charts.terms_frame({"live": curves})
     titles = [title for name, title in charts.TERMS.items() if name not in ("label", "inv", "h")]
     assert frame["term"].to_list() == [
         *titles,
         *(t for t in charts.TERMS.values() if t in (*titles, charts.TERMS["h"])),
     ]
-    assert frame.filter(pl.col("term") == charts.TERMS["h"]).rows() == [(1.0, charts.TERMS["h"], -1e-9)]
+    assert frame.filter(pl.col("term") == charts.TERMS["h"]).rows() == [("live", 1.0, charts.TERMS["h"], -1e-9)]
     assert {row["term"] for row in rows(spec(charts.terms_chart(frame)))} == {*titles, charts.TERMS["h"]}
 
 
@@ -67,11 +67,19 @@ def test_matrix_has_weights_and_shares_and_a_channel_without_images_has_none():
 
 
 def test_the_terms_chart_draws_value_over_epoch_a_panel_for_each_term_on_its_own_scale():
-    made = spec(charts.terms_chart(charts.terms_frame(CURVES)))
+    made = spec(charts.terms_chart(charts.terms_frame({"live": CURVES})))
     assert made["facet"]["field"] == "term" and made["facet"]["sort"] == list(charts.TERMS.values())
     assert fields(made["spec"]["encoding"]) | {"x": "epoch", "y": "value"} == fields(made["spec"]["encoding"])
     assert made["resolve"]["scale"]["y"] == "independent" and "nats" in made["title"]["text"]
     assert len(rows(made)) == 2 * len(charts.TERMS)
+
+
+def test_two_runs_share_the_panels_a_colour_each():
+    made = spec(charts.terms_chart(charts.terms_frame({"live": CURVES, "saved": CURVES[:1]})))
+    assert made["spec"]["encoding"]["color"]["field"] == "run"
+    assert [row["run"] for row in rows(made)].count("saved") == len(charts.TERMS)
+    alone = spec(charts.terms_chart(charts.terms_frame({"live": CURVES})))
+    assert "field" not in alone["spec"]["encoding"]["color"]
 
 
 def test_the_usage_chart_stacks_the_shares_of_all_channels():
@@ -91,7 +99,7 @@ def test_the_matrix_chart_shows_the_share_on_a_fixed_scale_under_the_given_name(
 @pytest.mark.parametrize(
     "chart",
     [
-        lambda: charts.terms_chart(charts.terms_frame([])),
+        lambda: charts.terms_chart(charts.terms_frame({})),
         lambda: charts.usage_chart(charts.usage_frame([])),
         lambda: charts.matrix_chart(charts.matrix_frame(np.zeros((2, 0)), ()), "no labels"),
     ],

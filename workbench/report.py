@@ -68,7 +68,7 @@ def history_charts(snapshot: Snapshot, points: Points, dataset: Dataset) -> list
     """The charts below the planes, as in the notebook."""
     weights, name = points.matrix(snapshot.trainer, snapshot.state)
     return [
-        charts.terms_chart(charts.terms_frame(snapshot.history)),
+        charts.terms_chart(charts.terms_frame({"run": snapshot.history})),
         charts.usage_chart(charts.usage_frame(snapshot.history)),
         charts.matrix_chart(charts.matrix_frame(weights, dataset.class_names), name),
     ]
