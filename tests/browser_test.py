@@ -182,6 +182,8 @@ def test_the_past_of_a_run_is_a_slider_with_marks_where_channels_were_unlocked(p
 
 
 def test_another_run_stands_beside_the_live_one(page):
+    page.get_by_role("button", name="Step").click()
+    wait_for(lambda: paints(page)[-1].step == 1, 120, "a run of our own")
     page.get_by_text("Compare with another run").click()
     page.locator("select", has_text="showcase").select_option(index=2)
     wait_for(lambda: page.locator("canvas.cv-canvas").count() == 2, 120, "the planes of the showcase")

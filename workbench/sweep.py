@@ -2,12 +2,14 @@
 
 import hashlib
 import io
+import os
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,7 +74,7 @@ def sweep(
             continue
         about, start = [described(job) for job in group], time.perf_counter()
         try:
-            with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as process:
                 reached = process.submit(reach, [job.config for job in group], runs).result()
         except Exception as error:
             yield from ((job, error) for job in group)
@@ -94,6 +96,16 @@ def groups(todo: list[Job], together: int) -> list[list[Job]]:
         found.setdefault((job.arm, before[job.arm] // together), []).append(job)
         before[job.arm] += 1
     return list(found.values())
+
+
+def end_with_parent():
+    """Let this process end where the one that started it was killed; else a run would go on for nobody."""
+
+    def watch():
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def reach(configs: list[Config], runs: Path) -> list[tuple[dict[str, Any], list[dict[str, float]]]]:

@@ -1,5 +1,10 @@
 """A sweep over a small experiment: rows, resumption, failures; and the tables made of rows."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import polars as pl
 import pytest
 
@@ -161,3 +166,36 @@ def test_one_seed_is_no_answer():
     rows = pl.DataFrame({"arm": ["a", "b", "a"], "seed": [0, 0, 1], "nmi": [0.5, 0.4, 0.7]})
     assert tables.verdict(rows, "nmi", "a", "b").startswith("nmi: 1 of the seeds that an answer needs")
     assert tables.verdict(pl.DataFrame(), "nmi", "a", "b").startswith("nmi: 0 of the seeds")
+
+
+ORPHAN = """
+import os, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from workbench.sweep import end_with_parent
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as process:
+        print(process.submit(os.getpid).result(), flush=True)
+        process.submit(time.sleep, 600).result()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux which processes run")
+def test_a_run_ends_with_the_sweep_that_was_killed(tmp_path):
+    script = tmp_path / "orphan.py"
+    script.write_text(ORPHAN)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+        child = int(parent.stdout.readline())
+        assert alive(child)
+        parent.kill()
+    end = time.monotonic() + 60
+    while alive(child):
+        assert time.monotonic() < end, f"process {child} goes on"
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
