@@ -29,6 +29,7 @@ from workbench.scores import asked
 from workbench.snapshot import Points, transfer
 
 STEP_SECONDS_AT_START = 0.05
+LONGEST_CHUNK = 0.05  # seconds: a command waits for no more
 ATLAS_SECONDS = 10.0  # between two atlases while training; at 2 s they took a fifth of the steps
 
 
@@ -45,7 +46,7 @@ class LiveRun:
         self.state: State | None = None
         self._wanted: Config | None = None  # what the next run is of
         self._shown: State | None = None
-        self._atlas_due = 0.0
+        self._atlas_due = self._frame_due = 0.0
         self.points = Points(dataset, points)
         self.curves: list[Row] = []
         self.status = "ready"
@@ -286,8 +287,7 @@ class LiveRun:
         state = self._as_shown()
         if (state.knobs, state.held, state.curriculum) != (self.state.knobs, self.state.held, self.state.curriculum):
             self.state = state
-            if not self._training:
-                self._publish(whole=True)
+            self._publish(whole=not self._training)
 
     def _as_shown(self) -> State:
         """The State with its knobs as the panel shows them; the curriculum only where its schedule fits K."""
@@ -306,7 +306,8 @@ class LiveRun:
 
     def _chunk(self):
         start = time.perf_counter()
-        steps = self._steps_asked or max(1, round(1.0 / (self.max_fps * self._step_seconds)))
+        chunk = min(1.0 / self.max_fps, LONGEST_CHUNK)
+        steps = self._steps_asked or max(1, round(chunk / self._step_seconds))
         before, trained = int(self.state.step), self._warm
         if not trained:
             self._say("compiling")
@@ -323,7 +324,9 @@ class LiveRun:
         if self._training and done:
             self._training = False
         self.status = self._phase() if self._training else "finished" if done else "paused"
-        self._publish(whole=not self._training)
+        if not self._training or time.perf_counter() + chunk / 2 > self._frame_due:
+            self._frame_due = time.perf_counter() + 1.0 / self.max_fps
+            self._publish(whole=not self._training)
 
     def _publish(self, whole: bool = False):
         if self.state is None:

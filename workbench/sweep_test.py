@@ -184,7 +184,9 @@ if __name__ == "__main__":
 def test_a_run_ends_with_the_sweep_that_was_killed(tmp_path):
     script = tmp_path / "orphan.py"
     script.write_text(ORPHAN)
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
         child = int(parent.stdout.readline())
         assert alive(child)
         parent.kill()

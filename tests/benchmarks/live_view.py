@@ -1,8 +1,9 @@
-"""The live view while it trains: frames a second, snapshot to paint, slider to painted frame.
+"""The live view while it trains: frames a second, slider to painted frame, pointer to picture, memory, cost of watching.
 
-    python tests/benchmarks/live_view.py [--seconds 20] [--presses 20]
+    python tests/benchmarks/live_view.py [--seconds 20] [--presses 20] [--fps 10] [--minutes 0]
 
-Runs the workbench in headless Chromium on this machine, so that page and training share its cores.
+Runs the workbench in headless Chromium on this machine, so that page and training share its cores. Watched and
+unwatched training are of the same config, one after the other; memory is that of the server's process.
 """
 
 import argparse
@@ -16,6 +17,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from browser import ROOT, Paint, open_page, paints, serve, status, wait_for
+from mixvae import load_dataset
+from mixvae.runs import build_trainer
+from workbench.cache import use_compilation_cache
+from workbench.presets import watched_config
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -35,11 +40,47 @@ def press(page, slider) -> float:
     return wait_for(answer, 20, "a frame at another tau")[0].painted - sent
 
 
+HOVER = """async (canvas, moves) => {
+  const told = canvas.parentNode.querySelector(".cv-tip .cv-told"), box = canvas.getBoundingClientRect(), waits = [];
+  for (let i = 0; i < moves; i++) {
+    const before = told.textContent, start = performance.now();
+    const at = { clientX: box.x + 30 + 3 * i, clientY: box.y + 60 + (i % 7) };
+    canvas.dispatchEvent(new PointerEvent("pointermove", at));
+    while (told.textContent === before) await new Promise(requestAnimationFrame);
+    waits.push(performance.now() - start);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  return waits;
+}"""
+
+
+def resident(url: str) -> float:
+    """Resident memory of the server behind a url, MB."""
+    port = f"-p\0{url.rsplit(':', 1)[1]}\0".encode()
+    (process,) = (path.parent for path in Path("/proc").glob("[0-9]*/cmdline") if path.read_bytes().endswith(port))
+    return int((process / "statm").read_text().split()[1]) * 4096 / 2**20
+
+
+def unwatched(seconds: float) -> float:
+    """Steps a second of the notebook's own config without a page, a view or a pause between chunks."""
+    use_compilation_cache()
+    config = watched_config()
+    trainer = build_trainer(config, load_dataset(config.data.name, validation=config.data.validation))
+    state, _ = trainer.advance(trainer.init(), 1)
+    start, steps = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        state, columns = trainer.advance(state, 10)
+        steps += len(columns["loss"])
+    return steps / (time.perf_counter() - start)
+
+
 def main():
     """Print the table."""
     cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cli.add_argument("--seconds", type=float, default=20.0, help="how long frames are counted")
     cli.add_argument("--presses", type=int, default=20, help="how often the slider is moved")
+    cli.add_argument("--fps", type=int, default=10, help="frames a second asked for")
+    cli.add_argument("--minutes", type=float, default=0.0, help="train this long before memory is read again")
     arguments = cli.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -49,6 +90,9 @@ def main():
         with open_page(url) as page:
             wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
             first_picture = time.perf_counter() - opened
+            rate = page.get_by_role("slider").last
+            for _ in range(abs(arguments.fps - 10)):
+                rate.press("ArrowRight" if arguments.fps > 10 else "ArrowLeft")
             page.get_by_role("button", name="Train").click()
             wait_for(lambda: status(page).startswith("training") and paints(page)[-1].step > 20, 180, "training")
             start = page.evaluate("Date.now()")
@@ -56,18 +100,34 @@ def main():
             frames = [frame for frame in paints(page) if frame.painted >= start]
             slider = page.get_by_role("slider").first
             answers = [press(page, slider) for _ in range(arguments.presses)]
+            hovers = page.locator("canvas.cv-canvas").evaluate(HOVER, 40)
+            memory = resident(url)
+            page.wait_for_timeout(60_000 * arguments.minutes)
+            grown = resident(url)
+        with open_page(url) as page:
+            opened = time.perf_counter()
+            page.goto(url)
+            wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
+            next_picture = time.perf_counter() - opened
+    speed = unwatched(arguments.seconds)
     waits = [frame.painted - frame.made for frame in frames]
     fresh = sum(a.step < b.step for a, b in pairwise(frames))
     seconds = (frames[-1].painted - frames[0].painted) / 1000
     rows = {
         "page open to first picture, with the browser's start, s": first_picture,
-        "frames a second, 10 asked for": (len(frames) - 1) / seconds,
+        "page open to first picture, kernel and browser up, s": next_picture,
+        f"frames a second, {arguments.fps} asked for": (len(frames) - 1) / seconds,
         "frames with new steps, %": 100 * fresh / (len(frames) - 1),
         "training steps a second": (frames[-1].step - frames[0].step) / seconds,
+        "of the steps a second unwatched, %": 100 * (frames[-1].step - frames[0].step) / seconds / speed,
         "snapshot to paint, median, ms": statistics.median(waits),
         "snapshot to paint, p95, ms": quantile(waits, 0.95),
         "slider to painted frame, median, ms": statistics.median(answers),
         "slider to painted frame, p95, ms": quantile(answers, 0.95),
+        "pointer to picture, median, ms": statistics.median(hovers),
+        "pointer to picture, p95, ms": quantile(hovers, 0.95),
+        "memory of the server while training, MB": memory,
+        f"memory {arguments.minutes:g} minutes on, MB": grown,
     }
     for name, value in rows.items():
         print(f"{name:56} {value:8.1f}")
