@@ -1,4 +1,4 @@
-"""The live view while it trains: frames a second, slider to painted frame, pointer to picture, memory, cost of watching.
+"""The live view while it trains: frames a second, slider to frame, pointer to picture, memory, cost of watching.
 
     python tests/benchmarks/live_view.py [--seconds 20] [--presses 20] [--fps 10] [--minutes 0]
 
