@@ -198,10 +198,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def restore(trainer: Trainer, tree: dict[str, Any]) -> State:
     """A State from a checkpoint's tree; what a light one left out is as at a start, with the averaged weights."""
-    fresh = trainer.init()
     average = jax.tree.map(lambda a: a.astype(np.float32), tree["average"])
-    complete = {**serialization.to_state_dict(fresh), "params": average, **tree, "average": average}
-    state = serialization.from_state_dict(fresh, complete)
-    if jax.tree.map(np.shape, state) != jax.tree.map(np.shape, fresh):
+    expected = jax.eval_shape(trainer.first, jax.random.PRNGKey(0)).params  # its weights would only be thrown away
+    if jax.tree.map(np.shape, average) != jax.tree.map(np.shape, expected):
         raise ValueError(f"the checkpoint is of images of another shape than {trainer.x_train.shape[1:]}")
-    return state
+    fresh = trainer.init(average)
+    complete = {**serialization.to_state_dict(fresh), "params": average, **tree, "average": average}
+    return serialization.from_state_dict(fresh, complete)

@@ -58,10 +58,10 @@ class Trainer:
         self.set_labels(labels, config.objective.use_tau_classifier)
         self._order = (None, None)
 
-    def init(self) -> State:
-        """The State before the first step."""
+    def init(self, params: Any = None) -> State:
+        """The State before the first step, with its own weights or with these."""
         key = jax.random.PRNGKey(self.config.train.seed)
-        fresh = self.first(key)
+        fresh = self.first(key) if params is None else self.begin(params)
         nothing = Knobs(*[np.float32(0)] * len(Knobs._fields))
         state = State(
             params=fresh.params,
@@ -79,7 +79,10 @@ class Trainer:
 
     def first(self, key: Array) -> Start:
         """Weights before their first step; any trained ones are better."""
-        params = first_params(self.model, key, self.x_train.shape[1:])
+        return self.begin(first_params(self.model, key, self.x_train.shape[1:]))
+
+    def begin(self, params: Any) -> Start:
+        """These weights before their first step."""
         return Start(params, params, self.optimiser.init(params), np.float32(np.inf))
 
     def epoch(self, state: State) -> float:
