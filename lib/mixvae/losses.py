@@ -30,6 +30,11 @@ def kl_latents(kl: Float[Array, "*b l"], q: Float[Array, "*b k"], scope: str) ->
     return kl.sum(-1) if scope == "all" else jnp.sum(q * kl, -1)
 
 
+def all_channel_tax(kl: Float[Array, "*b l"], q: Float[Array, "*b k"]) -> Float[Array, "*b"]:
+    """sum_k (1 - q_k) KL_k: by how much the bound of `kl_scope: all` is looser than that of `routed`."""
+    return kl_latents(kl, q, "all") - kl_latents(kl, q, "routed")
+
+
 def usage(q: Float[Array, "b k"], alpha: float, k_active: int | Int[Array, ""]) -> Float[Array, ""]:
     """-(alpha - 1) sum_k log(batch mean of q_k) over the unlocked: the Dirichlet prior on usage, once per batch."""
     log_mean = jnp.log(jnp.maximum(q.mean(0), USAGE_FLOOR))

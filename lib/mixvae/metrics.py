@@ -126,28 +126,48 @@ def calibration(
 
 
 class EstimatorBias(NamedTuple):
-    relative: float  # |mean estimate - exact| / |exact|, L2
-    cosine: float  # of the mean estimate and the exact gradient
+    """How a gradient estimator g stands to the exact gradient; lengths are L2, in units of the exact gradient's."""
+
+    relative: float  # |E g - exact|; 0 where the draws show none
+    error: float  # of `relative`: its standard error is about this at most, and a bias below it does not show
+    cosine: float  # of E g and the exact gradient; nan where the draws do not tell E g from 0
+    noise: float  # sqrt(E |g - E g|^2): the standard deviation of a single draw
 
 
 def estimator_bias(estimate_grads: Float[np.ndarray, "s b k"], exact_grad: Float[np.ndarray, "b k"]) -> EstimatorBias:
-    """Bias of a gradient estimator with respect to the logits of B images, from S draws of its noise.
+    """Bias of a gradient estimator with respect to the logits of B images, from S independent draws of its noise.
 
-    The mean of S draws is itself noisy: an unbiased estimator shows about its standard deviation / sqrt(S).
-    Raises ValueError for other shapes and for an exact gradient of zero.
+    The mean of S draws is itself noisy: its squared distance from any point is too large by noise^2 / S on average.
+    Both squares that are needed are estimated without that part,
+
+        relative^2 = |mean - exact|^2 - noise^2 / S,   |E g|^2 = |mean|^2 - noise^2 / S,   error^2 = noise^2 / S
+
+    with noise^2 = sum_s |g_s - mean|^2 / (S - 1). They are unbiased, and may fall below 0: the root is then 0.
+    Raises ValueError for other shapes, a single draw, and an exact gradient of zero.
     """
     draws, exact = np.asarray(estimate_grads, np.float64), np.asarray(exact_grad, np.float64)
-    if draws.ndim != 3 or draws.shape[1:] != exact.shape or not len(draws):
+    if draws.ndim != 3 or draws.shape[1:] != exact.shape:
         raise ValueError(
             f"expected estimates [S, B, K] and an exact gradient [B, K], found {draws.shape} and {exact.shape}"
         )
+    if len(draws) < 2:
+        raise ValueError(f"{len(draws)} draws do not tell bias from noise; pass at least 2, better 1000")
     _enough(len(exact))
-    mean, norm = draws.mean(axis=0), np.linalg.norm(exact)
+    norm = np.linalg.norm(exact)
     if norm == 0:
-        raise ValueError("the exact gradient is 0 everywhere, so no bias relative to it exists; use a trained decoder")
-    length = np.linalg.norm(mean)
-    cosine = float(np.sum(mean * exact) / (length * norm)) if length else math.nan
-    return EstimatorBias(relative=float(np.linalg.norm(mean - exact) / norm), cosine=cosine)
+        raise ValueError(
+            "the exact gradient is 0 everywhere, so no bias relative to it exists; "
+            "unlock a second channel, or use a trained decoder"
+        )
+    mean, exact = draws.mean(axis=0) / norm, exact / norm
+    variance = draws.var(axis=0, ddof=1).sum() / norm**2
+    square, length = (np.sum(a**2) - variance / len(draws) for a in (mean - exact, mean))
+    return EstimatorBias(
+        relative=math.sqrt(max(0.0, square)),
+        error=math.sqrt(variance / len(draws)),
+        cosine=float(np.clip(np.sum(mean * exact) / math.sqrt(length), -1, 1)) if length > 0 else math.nan,
+        noise=math.sqrt(variance),
+    )
 
 
 def _enough(n: int) -> None:

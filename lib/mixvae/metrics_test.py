@@ -156,13 +156,33 @@ def test_a_subsample_visits_every_position():
 def test_estimator_bias():
     rng = np.random.default_rng(0)
     exact = rng.standard_normal((MINIMUM, K))
+    length = np.linalg.norm(exact)
     draws = exact + rng.standard_normal((400, MINIMUM, K))
-    relative, cosine = estimator_bias(draws, exact)
-    assert relative == pytest.approx(1 / 20, rel=0.15) and cosine > 0.99  # noise / sqrt(S)
-    np.testing.assert_allclose(estimator_bias(2 * exact[None], exact), [1, 1])
-    np.testing.assert_allclose(estimator_bias(-exact[None], exact), [2, -1])
-    relative, cosine = estimator_bias(0 * exact[None], exact)
-    assert relative == 1 and np.isnan(cosine)
+    relative, error, cosine, noise = estimator_bias(draws, exact)
+    assert noise == pytest.approx(np.sqrt(exact.size) / length, rel=0.01) and error == pytest.approx(noise / 20)
+    assert relative < error and cosine == pytest.approx(1, abs=1e-3)
+    relative, error, cosine, _ = estimator_bias(0.5 * draws, exact)
+    assert relative == pytest.approx(0.5, abs=2 * error) and cosine == pytest.approx(1, abs=2e-3)
+    for factor in (2, -1, 0):
+        found = estimator_bias(np.stack([factor * exact] * 3), exact)
+        expected = [abs(factor - 1), 0, np.sign(factor) if factor else np.nan, 0]
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.7])
+def test_the_square_of_the_bias_is_free_of_the_draws_noise(bias):
+    """Mean over many meters of 4 draws each; uncorrected it would be bias^2 + 1/4."""
+    rng = np.random.default_rng(1)
+    exact = np.eye(MINIMUM, K)[:, :1] * np.ones(K) / np.sqrt(K)
+    off = bias * np.roll(exact, 1, 0)
+    scale = 1 / np.sqrt(exact.size)
+    meters = [estimator_bias(exact + off + scale * rng.standard_normal((4, MINIMUM, K)), exact) for _ in range(300)]
+    if bias:
+        assert np.mean([m.relative**2 for m in meters]) == pytest.approx(bias**2, abs=0.02)
+    else:  # half of the squares are below 0, and shown as 0
+        shown = np.mean([m.relative == 0 for m in meters])
+        assert 0.4 < shown < 0.65 and np.mean([m.relative**2 for m in meters]) < 0.02
+    assert np.mean([m.noise**2 for m in meters]) == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +195,7 @@ def test_estimator_bias():
         (lambda: plane_separation(np.zeros((9, D)), np.zeros(9, int), np.zeros(9, int)), "from 9 images"),
         (lambda: estimator_bias(np.ones((2, 3, K)), np.ones((3, K))), "from 3 images"),
         (lambda: estimator_bias(np.ones((N, K)), np.ones((N, K))), r"\[S, B, K\]"),
+        (lambda: estimator_bias(np.ones((1, N, K)), np.ones((N, K))), "1 draws do not tell"),
         (lambda: estimator_bias(np.ones((2, N, K)), np.zeros((N, K))), "0 everywhere"),
     ],
 )

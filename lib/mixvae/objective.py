@@ -76,22 +76,35 @@ class Objective:
     ) -> Float[Array, ""]:
         """Mean of -log p(x | z, e), as the estimator says; 0, and nothing is decoded, while its weight is 0.
 
-        Straight-through decodes once, z = sum_k w_k z_k by e = sum_k w_k e_k; the others decode every channel and weigh
-        the losses. Of the gradient that reconstruction sends to the choice, the share `router_recon` arrives.
+        Of the gradient that reconstruction sends to the choice, the share `router_recon` arrives.
         """
         key_z, key_c = jax.random.split(key)
 
         def decode():
-            z = posterior.mean + jnp.exp(0.5 * posterior.log_var) * jax.random.normal(key_z, posterior.mean.shape)
-            z = jnp.broadcast_to(z, (*posterior.logits.shape, z.shape[-1]))
+            z = self.latents(key_z, posterior)
             w = route(key_c, posterior.logits, tau=knobs.tau, k_active=knobs.k_active, estimator=self.estimator)
             w = knobs.router_recon * w + (1.0 - knobs.router_recon) * jax.lax.stop_gradient(w)
-            if self.estimator == "straight_through":
-                return self.nll(params, jnp.einsum("bk,bkd->bd", w, z), w, x).mean()
-            channels = jnp.broadcast_to(jnp.eye(w.shape[-1]), (*w.shape, w.shape[-1]))
-            return jnp.sum(w * self.nll(params, z, channels, x[:, None]), -1).mean()
+            return self.routed_nll(params, z, w, x).mean()
 
         return jax.lax.cond(knobs.w_evidence > 0, decode, lambda: jnp.zeros(()))
+
+    def latents(self, key: PRNGKeyArray, posterior: Posterior) -> Float[Array, "b k d"]:
+        """A draw of every channel's latent."""
+        z = posterior.mean + jnp.exp(0.5 * posterior.log_var) * jax.random.normal(key, posterior.mean.shape)
+        return jnp.broadcast_to(z, (*posterior.logits.shape, z.shape[-1]))
+
+    def routed_nll(
+        self, params: dict, z: Float[Array, "b k d"], w: Float[Array, "b k"], x: Float[Array, "b h w c"]
+    ) -> Float[Array, "b"]:
+        """-log p(x | z, e) under the weights `w` over the channels.
+
+        Straight-through decodes once, z = sum_k w_k z_k by e = sum_k w_k e_k; the others decode every channel and weigh
+        the losses.
+        """
+        if self.estimator == "straight_through":
+            return self.nll(params, jnp.einsum("bk,bkd->bd", w, z), w, x)
+        channels = jnp.broadcast_to(jnp.eye(w.shape[-1]), (*w.shape, w.shape[-1]))
+        return jnp.sum(w * self.nll(params, z, channels, x[:, None]), -1)
 
     def nll(self, params: dict, z: Array, w: Array, x: Array) -> Array:
         """The decoder's negative log-likelihood."""
