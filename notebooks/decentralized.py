@@ -12,7 +12,7 @@ with app.setup(hide_code=True):
     from mixvae import load_config, load_dataset
     from mixvae.config_file import override
     from mixvae.runs import open_run
-    from workbench import charts, compare, controls, sweep, tables
+    from workbench import charts, compare, controls, inside, sweep, tables
     from workbench.cache import use_compilation_cache
     from workbench.channel_view import ChannelView
     from workbench.experiments import EXPERIMENTS
@@ -75,6 +75,37 @@ def _():
     )
     mo.accordion({"Experiment 1": mo.vstack([said, *([] if points.is_empty() else [charts.planes_chart(points)])])})
     return
+
+
+@app.cell(hide_code=True)
+def _(live, measure, meter, refresh, unmeasured):
+    _ = refresh.value  # a tick runs this cell again
+    tau, k_active = float(live.state.knobs.tau), int(live.state.knobs.k_active)
+    moving = [
+        inside.weights_chart(inside.weights_frame(live.points.logits, live.points.noise, tau, k_active), tau),
+        inside.effective_chart(inside.effective_frame(live.curves), live.trainer.config.model.num_components),
+    ]
+    still = [inside.meter_chart(inside.meter_frame(meter))] if meter else []
+    about = mo.md(inside.words(meter) if meter else unmeasured or "Bias and noise of every estimator, in some seconds.")
+    mo.accordion(
+        {"Inside routing": mo.vstack([mo.hstack([*moving, *still], justify="start", wrap=True), measure, about])}
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    measure = mo.ui.run_button(label="measure")
+    return (measure,)
+
+
+@app.cell(hide_code=True)
+def _(live, measure):
+    meter, unmeasured = None, ""
+    if measure.value:
+        with mo.status.spinner("measuring the estimators"):
+            meter, unmeasured = inside.measured(live.trainer, live.state, live.points.x)
+    return meter, unmeasured
 
 
 @app.cell(hide_code=True)

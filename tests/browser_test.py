@@ -192,6 +192,17 @@ def test_another_run_stands_beside_the_live_one(page):
     wait_for(lambda: page.get_by_text("train.starts").count() > 0, 20, "the settings that differ")
 
 
+def test_the_estimators_are_measured_on_demand_and_the_section_stays_open(page):
+    section = page.get_by_role("button", name="Inside routing")
+    assert section.get_attribute("aria-expanded") == "false"
+    section.click()
+    page.get_by_role("slider").nth(0).press("ArrowRight")
+    wait_for(lambda: paints(page)[-1].tau == pytest.approx(1.1), 20, "the new tau")
+    page.get_by_role("button", name="measure").click()
+    wait_for(lambda: page.get_by_text("At tau 1.1, epoch 13").count(), 120, "the meter")
+    assert page.get_by_text("All-channel tax").count() and section.get_attribute("aria-expanded") == "true"
+
+
 def test_a_structural_change_builds_a_new_model_and_says_so(page):
     page.locator("select").nth(1).select_option("heteroscedastic")
     wait_for(lambda: status(page).startswith("ready"), 120, "the new model")
