@@ -1,7 +1,7 @@
 """The meter against what each estimator's mean gradient is by quadrature, and against the objective's own gradient."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 
 import jax
@@ -37,11 +37,16 @@ def made(channels=5):
 
 def losses(objective, params):
     """L [B, K] of every channel, decoded one after the other, and the logits."""
+    return [np.asarray(a, np.float64) for a in decoded(objective, params)]
+
+
+@partial(jax.jit, static_argnums=0)
+def decoded(objective, params):
     posterior = objective.encode(params, X)
     z = objective.latents(KEYS[0], posterior)
-    one_hot = np.eye(z.shape[1])
-    each = [objective.nll(params, z[:, k], np.tile(one_hot[k], (B, 1)), X) for k in range(z.shape[1])]
-    return np.stack(each, 1).astype(np.float64), np.asarray(posterior.logits, np.float64)
+    one_hot = jnp.eye(z.shape[1])
+    each = [objective.nll(params, z[:, k], jnp.tile(one_hot[k], (B, 1)), X) for k in range(z.shape[1])]
+    return jnp.stack(each, 1), posterior.logits
 
 
 def softmax(logits):
