@@ -78,34 +78,34 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(live, measure, meter, refresh, unmeasured):
-    _ = refresh.value  # a tick runs this cell again
+def _(live, measure, measured, while_open):
+    _ = while_open.value  # a tick runs this cell again
     tau, k_active = float(live.state.knobs.tau), int(live.state.knobs.k_active)
     moving = [
         inside.weights_chart(inside.weights_frame(live.points.logits, live.points.noise, tau, k_active), tau),
         inside.effective_chart(inside.effective_frame(live.curves), live.trainer.config.model.num_components),
     ]
-    still = [inside.meter_chart(inside.meter_frame(meter))] if meter else []
-    about = mo.md(inside.words(meter) if meter else unmeasured or "Bias and noise of every estimator, in some seconds.")
-    mo.accordion(
-        {"Inside routing": mo.vstack([mo.hstack([*moving, *still], justify="start", wrap=True), measure, about])}
-    )
+    rows_inside = [mo.hstack(moving, justify="start", wrap=True), mo.hstack([measure, while_open], justify="start")]
+    mo.accordion({"Inside routing": mo.vstack([*rows_inside, measured])})
     return
 
 
 @app.cell(hide_code=True)
 def _():
     measure = mo.ui.run_button(label="measure")
-    return (measure,)
+    while_open = mo.ui.refresh(["1s", "2s", "5s"], default_interval="2s", label="charts every")  # off the page, no tick
+    return measure, while_open
 
 
 @app.cell(hide_code=True)
 def _(live, measure):
-    meter, unmeasured = None, ""
+    measured = mo.md("Bias and noise of every estimator at the present tau, in some seconds.")
     if measure.value:
         with mo.status.spinner("measuring the estimators"):
             meter, unmeasured = inside.measured(live.trainer, live.state, live.points.x)
-    return meter, unmeasured
+        about = mo.md(inside.words(meter) if meter else unmeasured)
+        measured = mo.vstack([*([inside.meter_chart(inside.meter_frame(meter))] if meter else []), about])
+    return (measured,)
 
 
 @app.cell(hide_code=True)

@@ -100,8 +100,8 @@ def meter_frame(meter: Meter) -> pl.DataFrame:
 def words(meter: Meter) -> str:
     """Markdown: what was measured, and the all-channel tax."""
     return (
-        f"At tau {meter.tau:.3g}, epoch {meter.epoch:.3g}, on {meter.images} held-out images, as with router_recon at "
-        "1. *exact* differentiates sum_k q_k nll_k, every channel decoded. Lengths are in units of the exact "
+        f"At tau {meter.tau:.3g}, epoch {meter.epoch:.3g}, on {meter.images} images of the planes, with router_recon "
+        "at 1; *exact* differentiates sum_k q_k nll_k, every channel decoded. Lengths are in units of the exact "
         "gradient's; whiskers are ± 2 errors.  \n"
         f"**All-channel tax: {meter.tax:.2f} nats an image**: the latents' KL is {meter.kl_all:.2f} over all channels "
         f"(`kl_scope: all`) and {meter.kl_all - meter.tax:.2f} by responsibility (`routed`)."
@@ -152,7 +152,7 @@ def meter_chart(frame: pl.DataFrame, width: int = 90, row: int = 22) -> alt.Face
         y=alt.Y("estimator:N", title=None, sort=None),
         tooltip=["estimator:N", "figure:N", alt.Tooltip("value:Q", format=".3f")],
     )
-    axis = alt.Axis(tickCount=3, grid=False)
+    axis = alt.Axis(tickCount=2, grid=False, format="~g")
     bar = base.mark_bar(color=LINE, height=10).encode(x=alt.X("value:Q", title=None, axis=axis))
     whisker = base.transform_filter("isValid(datum.low)").mark_rule(color=CHOICE, strokeWidth=2)
     figure = base.mark_text(align="left", fontSize=10, color="gray").encode(

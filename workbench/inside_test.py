@@ -13,9 +13,9 @@ from mixvae.losses import kl_normal
 from mixvae.metrics import EstimatorBias
 from mixvae.runs import build_trainer, fit
 from workbench import inside
-from workbench.snapshot import Points
 
 DATASET = tiny_dataset()
+IMAGES = DATASET.x_val.astype(np.float32) / 255
 N, K, ACTIVE, COUNT = 50, 5, 3, 7
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(scale=3.0, size=(N, K)).astype(np.float32)
@@ -83,25 +83,25 @@ def test_effective_channels_follow_the_usage_of_every_row():
 
 def test_the_meter_is_of_the_state_it_is_given_and_leaves_it_alone(trained):
     trainer, state = trained
-    points, before = Points(DATASET, 100), [np.copy(a) for a in state.params["embeddings"]]
-    meters = [inside.measured(trainer, trainer.hold(state, tau=tau, k_active=4), points.x)[0] for tau in (0.5, 4.0)]
-    assert [m.tau for m in meters] == [0.5, 4.0] and {(m.epoch, m.images) for m in meters} == {(1.0, 100)}
+    before = [np.copy(a) for a in state.params["embeddings"]]
+    meters = [inside.measured(trainer, trainer.hold(state, tau=tau, k_active=4), IMAGES)[0] for tau in (0.5, 4.0)]
+    assert [m.tau for m in meters] == [0.5, 4.0] and {(m.epoch, m.images) for m in meters} == {(1.0, 120)}
     assert meters[0].estimators["gumbel"].relative < meters[1].estimators["gumbel"].relative
     assert same(before, list(state.params["embeddings"]))
-    seen = predict(trainer.model, trainer.hold(state, k_active=4), points.x)
+    seen = predict(trainer.model, trainer.hold(state, k_active=4), IMAGES)
     kl = np.asarray(kl_normal(seen.z_mean_per_component, seen.z_log_var_per_component))
     assert meters[0].kl_all == pytest.approx(kl.sum(1).mean(), rel=1e-3)
     assert meters[0].tax == pytest.approx(((1 - seen.responsibilities) * kl).sum(1).mean(), rel=1e-3)
 
 
 def test_one_channel_cannot_be_measured_and_it_says_why(trained):
-    meter, why = inside.measured(trained[0], trained[0].hold(trained[1], k_active=1), Points(DATASET, 100).x)
+    meter, why = inside.measured(trained[0], trained[0].hold(trained[1], k_active=1), IMAGES)
     assert meter is None and "unlock a second channel" in why
 
 
 def test_a_latent_that_all_channels_share_is_not_taxed():
     trainer = build_trainer(tiny_config(**UNLABELLED, **{"model.latent_layout": "shared"}), DATASET)
-    kl_all, tax = inside.latent_kl(trainer.objective, trainer.init().average, Points(DATASET, 100).x, 5)
+    kl_all, tax = inside.latent_kl(trainer.objective, trainer.init().average, IMAGES, 5)
     assert kl_all > 0 and tax == pytest.approx(0, abs=1e-5 * float(kl_all))
 
 
