@@ -4,28 +4,20 @@ __generated_with = "0.25.2"
 app = marimo.App(width="full", app_title="Decentralized latents")
 
 with app.setup(hide_code=True):
-    from pathlib import Path
-
     import altair as alt
     import marimo as mo
 
-    from mixvae import load_config, load_dataset
-    from mixvae.config_file import override
+    from mixvae import load_dataset
     from mixvae.runs import open_run
     from workbench import charts, compare, controls, inside, sweep, tables
     from workbench.cache import use_compilation_cache
     from workbench.channel_view import ChannelView
     from workbench.experiments import EXPERIMENTS
     from workbench.film import load_film
+    from workbench.knobs import FRAME_RATES, configured
     from workbench.live import LiveRun
+    from workbench.presets import SHOWCASE, watched_config
 
-    SHOWCASE = Path(__file__).parent.parent / "data" / "showcase"
-    WATCHED = {  # no routers alone: pictures form from the first step
-        "train.starts": 0,
-        "train.epochs": 8,
-        "curriculum.k_active_schedule": (2, 5, 10),
-        "curriculum.unlock_epochs": (0, 1, 2),
-    }
     alt.data_transformers.disable_max_rows()
     use_compilation_cache()
 
@@ -110,7 +102,7 @@ def _(live, measure):
 
 @app.cell(hide_code=True)
 def _():
-    start = override(load_config(SHOWCASE / "config.yaml"), WATCHED)
+    start = watched_config()
     dataset = load_dataset(start.data.name, validation=start.data.validation)
     saved = open_run(SHOWCASE, dataset)
     return dataset, saved, start
@@ -142,7 +134,7 @@ def _(dataset, saved, start):
 def _(start):
     structure = controls.structural_panel(start)
     channels = controls.channels_field(start)
-    frame_rate = mo.ui.slider(1, 30, value=10, label="frames a second", show_value=True)
+    frame_rate = mo.ui.slider(*FRAME_RATES, value=10, label="frames a second", show_value=True)
     release = mo.ui.button(label="all knobs back on schedule")
     return channels, frame_rate, release, structure
 
@@ -156,7 +148,7 @@ def _(channels, live, release, start):
 
 @app.cell(hide_code=True)
 def _(channels, start, structure):
-    config, fault = controls.configured(start, structure.value, channels.value)
+    config, fault = configured(start, structure.value, channels.value)
     return config, fault
 
 

@@ -1,5 +1,6 @@
 """A page of the workbench in headless Chromium, for tests: the server, the page, and what the canvas painted."""
 
+import os
 import re
 import shutil
 import socket
@@ -41,30 +42,70 @@ class Paint(NamedTuple):
 @contextmanager
 def serve(notebook: Path, log: Path) -> Iterator[str]:
     """`marimo run` on a free port of the loopback address, until the block ends."""
+    port = free_port()
+    options = ["run", str(notebook), "--headless", "--no-token", "-p", str(port)]
+    with serving("marimo", options, f"http://127.0.0.1:{port}/health", log):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def serve_lab(folder: Path, home: Path) -> Iterator[str]:
+    """JupyterLab over `folder`, likewise; settings, kernels' files and the log stay in `home`."""
+    port = free_port()
+    settings = {"ip": "127.0.0.1", "port": port, "port_retries": 0, "root_dir": folder, "token": ""}
+    options = ["--no-browser", "--allow-root", *(f"--ServerApp.{name}={value}" for name, value in settings.items())]
+    options += [
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
+    ]
+    places = {f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    url = f"http://127.0.0.1:{port}"
+    with serving("jupyterlab", options, f"{url}/api", home / "log", places | {"IPYTHONDIR": str(home / "ipython")}):
+        yield f"{url}/lab"
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "marimo", "run", str(notebook), "--headless", "--no-token", "-p", str(port)]
-    with log.open("w") as output, subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output) as server:
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(
+    module: str, options: list[str], health: str, log: Path, environment: dict[str, str] | None = None
+) -> Iterator[None]:
+    """`python -m module options` from when it answers at `health` until the block ends."""
+    command = [sys.executable, "-m", module, *options]
+    surroundings = os.environ | (environment or {})
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, cwd=ROOT, env=surroundings, stdout=output, stderr=output) as server,
+    ):
         try:
-            wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"), 60, "the server")
-            yield f"http://127.0.0.1:{port}"
+            wait_for(lambda: answers(health), 60, "the server")
+            yield
         finally:
             server.terminate()
 
 
 @contextmanager
 def open_page(
-    url: str, scheme: str = "light", width: int = 1440, height: int = 900, offline: bool = False
+    url: str,
+    scheme: str = "light",
+    width: int = 1440,
+    height: int = 900,
+    offline: bool = False,
+    first: str = "canvas.cv-canvas",
 ) -> Iterator[Page]:
-    """The page in a fresh browser, every canvas text recorded."""
+    """The page in a fresh browser from when `first` is on it, every canvas text recorded."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, offline=offline)
         page = context.new_page()
         page.add_init_script(RECORD)
         page.goto(url)
-        page.locator("canvas.cv-canvas").wait_for(timeout=120_000)
+        page.locator(first).wait_for(timeout=120_000)
         yield page
         browser.close()
 

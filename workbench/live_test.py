@@ -15,7 +15,7 @@ from mixvae.example_runs import STAGES, UNLABELLED, same, tiny_config, tiny_data
 from mixvae.runs import Snapshot, fit
 from mixvae.schedules import constant
 from workbench.channel_view import ChannelView, Frame, check
-from workbench.controls import idle
+from workbench.knobs import idle
 from workbench.live import LiveRun
 
 LONG = {"train.epochs": 100_000}

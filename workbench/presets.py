@@ -1,11 +1,19 @@
-"""The presets of data/configs, by name."""
+"""The presets of data/configs, by name, and what the notebooks show and train first."""
 
 from pathlib import Path
 
 from mixvae import Config, load_config
+from mixvae.config_file import override
 from mixvae.settings import nearest
 
-CONFIGS = Path(__file__).parent.parent / "data" / "configs"
+DATA = Path(__file__).parent.parent / "data"
+CONFIGS, SHOWCASE = DATA / "configs", DATA / "showcase"
+WATCHED = {  # no routers alone: pictures form from the first step
+    "train.starts": 0,
+    "train.epochs": 8,
+    "curriculum.k_active_schedule": (2, 5, 10),
+    "curriculum.unlock_epochs": (0, 1, 2),
+}
 
 
 def names() -> list[str]:
@@ -20,3 +28,8 @@ def read_config(name: str) -> Config:
     if not Path(name).exists():
         raise ValueError(nearest(f"the file or preset {name!r}", name, names()))
     return load_config(name)
+
+
+def watched_config() -> Config:
+    """What Train trains in a notebook: the showcase's config, short enough to watch from its first step."""
+    return override(load_config(SHOWCASE / "config.yaml"), WATCHED)

@@ -1,0 +1,102 @@
+"""What every panel of knobs is made from: which settings it shows, how far each moves, and why one does nothing."""
+
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import Field
+from typing import Any
+
+from mixvae import Config
+from mixvae.config import LIVE
+from mixvae.config_file import override
+from mixvae.schedules import constant
+
+STRUCTURAL = (
+    "model.conditioning",
+    "model.output",
+    "routing.estimator",
+    "model.latent_layout",
+    "model.encoder",
+    "model.decoder",
+)
+CHANNELS = "model.num_components"
+SHOWN_CHANNELS = 100
+FRAME_RATES = (1, 30)
+LOG_STEPS_PER_DECADE = 10
+
+
+def short(field: Field) -> str:
+    """The name before the comma of a setting's label."""
+    return field.metadata["label"].split(", ")[0]
+
+
+def standing(config: Config, path: str) -> Any:
+    """What the setting at `path` is in `config`."""
+    section, name = path.split(".")
+    return getattr(getattr(config, section), name)
+
+
+def configured(start: Config, structure: Mapping[str, Any], channels: int | None) -> tuple[Config | None, str]:
+    """The config that the panels ask for; None where two choices contradict each other, and in words why."""
+    try:
+        return override(start, {**structure, CHANNELS: channels}), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def reach(config: Config, name: str, channels: int) -> tuple[float, float, float]:
+    """Lowest, highest and present value of a live knob for K = `channels`; K_active ends at K."""
+    metadata, value = LIVE[name][1].metadata, constant(config, name)
+    if name == "k_active":
+        return metadata["low"], channels, min(config.routing.k_active or channels, channels)
+    return metadata["low"], metadata["high"], value
+
+
+def curriculum_fits(config: Config, channels: int) -> bool:
+    """Whether the schedule of the curriculum ends within K = `channels`."""
+    return config.curriculum.k_active_schedule[-1] <= channels
+
+
+def log_steps(low: float, high: float, value: float) -> list[float]:
+    """Steps of equal factors from low to high, with `value` among them."""
+    count = round(LOG_STEPS_PER_DECADE * math.log10(high / low))
+    steps = {float(f"{low * (high / low) ** (i / count):.3g}") for i in range(count + 1)}
+    return sorted(steps | {value})
+
+
+def idle(config: Config, knobs: Mapping[str, Any], labels: int, asked: bool = False) -> dict[str, str]:
+    """Why a live knob cannot change training as things stand, by its name; no entry where it can.
+
+    `labels` are the config's, `asked` says whether there are some that were asked for.
+    """
+    why = {}
+    if config.routing.estimator == "exact":
+        why["tau"] = "the exact estimator has no temperature"
+    elif config.routing.estimator == "straight_through" and knobs["router_recon"] == 0:
+        why["tau"] = "fades the points only: with router_recon at 0 no gradient passes through the choice"
+    alone = ("tau", "router_recon", "beta_c", "w_inv", "w_mi", "w_label")
+    if knobs["w_evidence"] == 0:
+        why |= dict.fromkeys(("tau", "router_recon", "beta_z", "beta_c"), "w_evidence is 0: nothing is reconstructed")
+    if config.model.num_components == 1:
+        why |= dict.fromkeys(("k_active", *alone), "there is one channel")
+    elif knobs["k_active"] == 1 and not knobs["curriculum"]:
+        why |= dict.fromkeys(alone, "one channel is unlocked")
+    if not (labels or asked):
+        why["w_label"] = "no training image has a label"
+    elif config.objective.label_target == "tau" and not (config.objective.use_tau_classifier or asked):
+        why["w_label"] = "acts through the tau table, and there is no tau-classifier"
+    left = config.train.epochs - config.train.starts_end
+    if config.curriculum.k_active_schedule[-1] > config.model.num_components:
+        stages = list(config.curriculum.k_active_schedule)
+        why["curriculum"] = f"its schedule {stages} needs more channels than {config.model.num_components}"
+    elif config.curriculum.unlock_epochs and config.curriculum.unlock_epochs[-1] >= left:
+        last, end = config.curriculum.unlock_epochs[-1], left
+        why["curriculum"] = f"its last channels unlock at epoch {last}, and training ends at {end}"
+    if not knobs["curriculum"]:
+        why["kl_boost_on_unlock"] = "the curriculum is off"
+    return why
+
+
+def note(words: str) -> str:
+    """Small print under a knob, as HTML."""
+    return f'<div style="font-size: 0.72rem; opacity: 0.75; margin: -0.2rem 0 0">{html.escape(words)}</div>'
