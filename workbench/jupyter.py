@@ -79,7 +79,7 @@ class Panel(widgets.HBox):
             return
         self._drawn, (weights, title) = self.view.frame, run.matrix()
         drawn = [
-            charts.terms_chart(charts.terms_frame(run.curves), height=34),
+            charts.terms_chart(charts.terms_frame({"live": run.curves}), height=34),
             charts.usage_chart(charts.usage_frame(run.curves), height=94),
             charts.matrix_chart(charts.matrix_frame(weights, run.dataset.class_names), title, height=94),
         ]
