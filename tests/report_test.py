@@ -34,4 +34,9 @@ def test_the_showcase_shows_planes_charts_and_the_picture_under_the_pointer(file
         page.mouse.move(box["x"] + 60, box["y"] + 70)
         tip = page.locator(".cv-tip")
         wait_for(lambda: tip.is_visible() and tip.inner_text().startswith("channel 0 at ("), 20, "the picture")
+        page.locator(".cv-scrub").press("Home")
+        wait_for(lambda: page.locator(".cv-time .cv-told").inner_text() == "epoch 1.00", 20, "the past")
+        page.get_by_role("button", name="least sure").click()
+        wait_for(lambda: page.locator(".cv-images").is_visible(), 20, "images of points")
+        assert page.get_by_role("button", name="ask", exact=True).count() == 0  # nobody is there to answer
         assert page.evaluate("document.documentElement.scrollWidth") <= width and not faults

@@ -59,7 +59,10 @@ EXPERIMENTS = {
     "few_labels": Experiment(
         "What do 10 or 100 labels, one draw a seed, add when training sees them?",
         5,
-        {"10 labels": Arm("few_labels", {"data.labels": 10}), "100 labels": Arm("few_labels")},
+        {
+            "10 labels": Arm("few_labels", {"data.labels": 10, "objective.label_target": "tau"}),
+            "100 labels": Arm("few_labels"),
+        },
         ("label_accuracy", "clustering_accuracy", "active_channels", "seconds"),
     ),
     "separation": Experiment(
