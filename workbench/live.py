@@ -29,7 +29,7 @@ from workbench.scores import asked
 from workbench.snapshot import Points, transfer
 
 STEP_SECONDS_AT_START = 0.05
-LONGEST_CHUNK = 0.05  # seconds: a command waits for no more
+LONGEST_CHUNK = 0.1  # seconds that a command waits; shorter ones cost, as every call maps XLA's temporary memory anew
 ATLAS_SECONDS = 10.0  # between two atlases while training; at 2 s they took a fifth of the steps
 
 
