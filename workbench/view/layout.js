@@ -1,7 +1,7 @@
 // Where everything stands on the canvas: `layout` places the tiles, a lens says which part of the latent space a plane
 // shows, `toPixels` joins the two.
 
-const BODY = 510; // height the canvas aims for: the view of 10 channels is then about 560 high
+const BODY = 470; // height the canvas aims for: with curves below it the view of 10 channels fits a screen of 900
 const TITLE = 22, FOOT = 28, IMAGE = 0.28, IMAGE_GAP = 8;
 const MANY = 40; // channels, beyond which planes are small and have no images
 const BEYOND = 32767;

@@ -6,7 +6,7 @@ const SUGGESTED = 24;
 
 function makeSelection(root, look, { choose, ask, redraw }) {
   const box = make(root, "div", "cv-selection"), tools = make(box, "div", "cv-tools");
-  const words = make(box, "div", "cv-told cv-chosen"), names = make(box, "div", "cv-tools cv-names");
+  const words = make(tools, "span", "cv-told cv-chosen"), names = make(box, "div", "cv-tools cv-names");
   const images = make(box, "canvas", "cv-images"), file = make(box, "input", "");
   const button = (parent, text, does, hint = "") => {
     const made = Object.assign(make(parent, "button", "cv-button", text), { type: "button", title: hint });
