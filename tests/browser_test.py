@@ -199,7 +199,7 @@ def test_the_estimators_are_measured_on_demand_and_the_section_stays_open(page):
     page.get_by_role("slider").nth(0).press("ArrowRight")
     wait_for(lambda: paints(page)[-1].tau == pytest.approx(1.1), 20, "the new tau")
     page.get_by_role("button", name="measure").click()
-    wait_for(lambda: page.get_by_text("At tau 1.1, epoch 13").count(), 120, "the meter")
+    wait_for(lambda: page.get_by_text("At tau 1.1, epoch ").count(), 120, "the meter")
     assert page.get_by_text("All-channel tax").count() and section.get_attribute("aria-expanded") == "true"
 
 
