@@ -43,8 +43,8 @@ def _(buttons, channels, config, curves, fault, frame_rate, knobs, live, planes,
 
 
 @app.cell(hide_code=True)
-def _(beside, live, others):
-    parts = [others]
+def _(beside, live, others, unreadable):
+    parts = [others, *([mo.callout(unreadable, kind="warn")] if unreadable else [])]
     if beside:
         different = compare.differences(live.trainer.config, beside.config)
         parts += [mo.ui.anywidget(beside.view), mo.ui.table(different, selection=None, label="settings that differ")]
@@ -116,8 +116,12 @@ def _():
 
 @app.cell(hide_code=True)
 def _(live, others):
-    beside = compare.beside(others.value, live) if others.value else None
-    return (beside,)
+    beside, unreadable = None, ""
+    try:
+        beside = compare.beside(others.value, live) if others.value else None
+    except (ValueError, OSError) as cause:
+        unreadable = str(cause)
+    return beside, unreadable
 
 
 @app.cell(hide_code=True)

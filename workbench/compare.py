@@ -27,19 +27,26 @@ class Beside(NamedTuple):
 
 def saved_runs(folders: tuple[Path, ...] = (ROOT / "data" / "showcase", RUNS)) -> dict[str, Path | str]:
     """Every saved run in these folders, by a name that tells it from the others, after the live run's own past."""
-    found = [path.parent for folder in folders for path in sorted(folder.rglob(CHECKPOINT))]
-    return {PAST: PAST} | {described(folder): folder for folder in found if (folder / CONFIG).exists()}
+    found = [(path.parent, folder.parent) for folder in folders for path in sorted(folder.rglob(CHECKPOINT))]
+    return {PAST: PAST} | {described(folder, home): folder for folder, home in found}
 
 
-def described(folder: Path) -> str:
-    """A run in a list: its folder, data set, channels, epochs and seed."""
-    config = load_config(folder / CONFIG)
+def described(folder: Path, home: Path) -> str:
+    """A run in a list: its folder below `home`, data set, channels, epochs and seed."""
+    name = folder.relative_to(home)
+    try:
+        config = load_config(folder / CONFIG)
+    except (ValueError, OSError):
+        return f"{name}: its {CONFIG} cannot be read"
     size = f"K = {config.model.num_components}, {config.train.epochs} epochs, seed {config.train.seed}"
-    return f"{folder.name}: {config.data.name}, {size}"
+    return f"{name}: {config.data.name}, {size}"
 
 
 def beside(run: Path | str, live: LiveRun) -> Beside:
-    """A saved run on a view of its own, or the live run's own past up to now."""
+    """A saved run on a view of its own, or the live run's own past up to now.
+
+    Raises ValueError or OSError where the run cannot be read.
+    """
     view = ChannelView()
     if run == PAST:
         show_film(view, live.points, live.dataset, Film(list(live.film.moments)))

@@ -4,7 +4,7 @@ import pytest
 
 from mixvae.config_file import override
 from mixvae.example_runs import tiny_config, tiny_dataset
-from mixvae.runs import fit, save
+from mixvae.runs import CHECKPOINT, CONFIG, fit, save
 from workbench import compare
 from workbench.channel_view import ChannelView
 from workbench.film import Film
@@ -36,7 +36,16 @@ def live():
 def test_saved_runs_are_listed_by_what_they_are(folder):
     found = compare.saved_runs((folder.parent, folder.parent / "none"))
     assert found[compare.PAST] == compare.PAST
-    assert found["first: mnist, K = 5, 2 epochs, seed 4"] == folder and len(found) == 2
+    assert found[f"{folder.parent.name}/first: mnist, K = 5, 2 epochs, seed 4"] == folder and len(found) == 2
+
+
+def test_a_run_of_another_version_is_listed_and_not_in_the_way(tmp_path, live):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / CHECKPOINT).write_bytes(b"mixvae-run 1 0\n")
+    (tmp_path / "old" / CONFIG).write_text("model:\n  widht: 3\n")
+    assert f"{tmp_path.name}/old: its config.yaml cannot be read" in compare.saved_runs((tmp_path,))
+    with pytest.raises(ValueError, match="widht"):
+        compare.beside(tmp_path / "old", live)
 
 
 def test_a_saved_run_stands_beside_the_live_one_with_its_past(folder, live):
