@@ -54,7 +54,7 @@ def _(beside, live, others, unreadable):
 
 @app.cell(hide_code=True)
 def _():
-    rows, points = sweep.read("separation"), sweep.read("separation_planes")
+    rows, points = sweep.read("separation"), sweep.read("separation_details")
     arms = ("decentralized", "shared")
     answers = [
         f"- {tables.verdict(rows, figure, *(arm + objective for arm in arms))}"

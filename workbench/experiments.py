@@ -1,10 +1,13 @@
 """The experiments: which configs are compared, over how many seeds, and by which figures."""
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any, NamedTuple
 
-from mixvae import Config
+from mixvae import Config, Dataset
 from mixvae.config_file import override, to_dict
+from mixvae.runs import Snapshot
+from workbench.details import Details, by_channel, by_epoch, gradients, placed
 from workbench.presets import read_config
 
 LABEL_FREE = (  # what fast sets to make channels into classes, beside its networks and the length of its training
@@ -17,6 +20,22 @@ LABEL_FREE = (  # what fast sets to make channels into classes, beside its netwo
     "train.clip",
 )
 SHARED = {"model.latent_layout": "shared"}
+AT_ONCE = {"train.starts": 0}
+ALONE_FIRST = {"train.starts": 1}
+OBJECTIVES = {"": ("fast", ALONE_FIRST), ", plain": ("plain", {})}  # with the label-free objective, and without it
+LISTED = {
+    "curriculum.enabled": True,
+    "curriculum.k_active_schedule": [1, 2, 5, 10],
+    "curriculum.unlock_epochs": [0, 1, 3, 5],
+}
+UNLOCKING = {
+    "at once": {},
+    "split": LISTED,
+    "fresh": LISTED | {"curriculum.unlock_init": "fresh"},
+    "split, boost": LISTED | {"curriculum.kl_boost_on_unlock": 2.0},
+    "fresh, boost": LISTED | {"curriculum.unlock_init": "fresh", "curriculum.kl_boost_on_unlock": 2.0},
+    "plateau": LISTED | {"curriculum.unlock_epochs": None, "curriculum.patience": 1, "curriculum.cooldown": 1},
+}
 
 
 class Arm(NamedTuple):
@@ -40,7 +59,7 @@ class Experiment(NamedTuple):
     seeds: int
     arms: dict[str, Arm]
     figures: tuple[str, ...]
-    planes: bool = False  # keep where seed 0 of every arm puts some test images
+    details: Callable[[Snapshot, Dataset], Details] | None = None  # more rows of every run, beside its own
 
 
 EXPERIMENTS = {
@@ -84,7 +103,61 @@ EXPERIMENTS = {
             "mse",
             "kl_z",
         ),
-        planes=True,
+        details=placed,
+    ),
+    "conditioning": Experiment(
+        "Experiment 2: do FiLM and concatenation differ in reconstruction, in specialisation, in anything else?",
+        5,
+        {
+            conditioning + words: Arm(preset, {"model.conditioning": conditioning, "train.epochs": 10} | settings)
+            for words, (preset, settings) in OBJECTIVES.items()
+            for conditioning in ("film", "concat", "none")
+        },
+        (
+            "mse",
+            "nats",
+            "cross_decoding",
+            "effective_channels",
+            "accuracy_one_per_class",
+            "clustering_accuracy",
+            "plane_separation",
+        ),
+    ),
+    "uncertainty": Experiment(
+        "Experiment 3: is sigma calibrated, in every channel, and what does it cost the clustering?",
+        5,
+        {
+            name: Arm("fast", ALONE_FIRST | {"train.epochs": 10, "data.validation": 5000} | settings)
+            for name, settings in {
+                "standard": {},
+                "sigma per pixel": {"model.output": "heteroscedastic"},
+                "sigma per image": {"model.output": "heteroscedastic", "model.sigma_per": "image"},
+            }.items()
+        },
+        ("mean_z2", "ence", "spearman", "share_low", "share_high", "mse", "clustering_accuracy", "active_channels"),
+        details=by_channel,
+    ),
+    "curriculum": Experiment(
+        "Experiment 4: does unlocking channels one after another leave any of them without images?",
+        5,
+        {
+            name + words: Arm(preset, settings | unlocking | {"train.epochs": 10})
+            for words, (preset, settings) in {"": ("fast", AT_ONCE), ", plain": ("plain", {})}.items()
+            for name, unlocking in UNLOCKING.items()
+        },
+        ("active_channels", "effective_channels", "clustering_accuracy", "nmi", "mse", "kl_z"),
+        details=by_epoch,
+    ),
+    "estimators": Experiment(
+        "How far are the routing estimators from the exact gradient, early and late in training?",
+        3,
+        {
+            f"{objective}, {epochs} epochs": Arm(preset, settings | {"train.epochs": epochs})
+            for objective, (preset, settings) in {"label-free": ("fast", AT_ONCE), "plain": ("plain", {})}.items()
+            for epochs in (1, 3, 10)
+        },
+        ("clustering_accuracy", "effective_channels", "mse"),
+        details=gradients,
     ),
     "collapse": Experiment(
         "Does any channel stay without images, whatever the conditioning and the estimator?",

@@ -7,12 +7,12 @@ from mixvae import Dataset, predict
 from mixvae import metrics as m
 from mixvae import tau_classifier as tau
 from mixvae.data import draw_labels
-from mixvae.inference import Prediction, channel_losses, plane, responsibilities, router_logits
+from mixvae.inference import Prediction, channel_losses, chosen_latents, cross_decoding, responsibilities, router_logits
 from mixvae.losses import kl_latents, kl_normal
 from mixvae.runs import Snapshot
 from mixvae.trainer import Trainer
 
-PLACED = 1000
+CROSSED = 1000  # images that are decoded by every channel
 
 
 def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
@@ -24,6 +24,7 @@ def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
     """
     trainer, state = snapshot.trainer, snapshot.state
     prediction = predict(trainer.model, state, dataset.x_test)
+    crossed = cross_decoding(trainer.model, state.average, dataset.x_test[:CROSSED], state.knobs.k_active)
     usage = np.bincount(prediction.channel, minlength=trainer.config.model.num_components) / len(dataset.x_test)
     pixels = dataset.x_test / np.float32(255)
     result = {
@@ -33,7 +34,11 @@ def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
         "effective_channels": m.effective_channels(usage),
         "mse": float(np.mean(np.square(prediction.mean - pixels))),
         **evidence(snapshot, prediction, dataset),
+        "cross_decoding": float(crossed.mean()),
     }
+    if prediction.sigma is not None and len(pixels) >= m.MINIMUM:
+        bounds = trainer.config.model.sigma_min, trainer.config.model.sigma_max
+        result |= m.calibration(pixels, prediction.mean, prediction.sigma, *bounds)._asdict()
     known = dataset.y_test >= 0
     if known.sum() < m.MINIMUM:
         return result
@@ -43,16 +48,6 @@ def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
     z = chosen_latents(prediction)[known]
     result["plane_separation"] = m.plane_separation(z, channel, labels)
     return result | named(snapshot, dataset, prediction.responsibilities[known], labels)
-
-
-def placed(snapshot: Snapshot, dataset: Dataset, images: int = PLACED) -> list[dict[str, float]]:
-    """The first test images as points: `channel`, `z1` and `z2` in its plane, and the `label` that colours them."""
-    prediction = predict(snapshot.trainer.model, snapshot.state, dataset.x_test[:images])
-    z = plane(chosen_latents(prediction))
-    return [
-        {"channel": int(c), "z1": float(z1), "z2": float(z2), "label": int(y)}
-        for c, (z1, z2), y in zip(prediction.channel, z, dataset.y_test, strict=False)
-    ]
 
 
 def evidence(snapshot: Snapshot, prediction: Prediction, dataset: Dataset) -> dict[str, float]:
@@ -65,11 +60,6 @@ def evidence(snapshot: Snapshot, prediction: Prediction, dataset: Dataset) -> di
         "nats": float(total - kl[np.arange(len(kl)), prediction.channel].mean(dtype=np.float64)),
         "kl_z": float(np.mean(kl_latents(latents, prediction.responsibilities, "all"))),
     }
-
-
-def chosen_latents(prediction: Prediction) -> Float[np.ndarray, "n d"]:
-    """The mean latent of every image in the channel that it is routed to."""
-    return prediction.z_mean_per_component[np.arange(len(prediction.channel)), prediction.channel]
 
 
 def named(

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 import jax
 import polars as pl
 
-from mixvae import Config, load_dataset
+from mixvae import Config, Dataset, load_dataset
 from mixvae.config_file import dump_config
 from mixvae.ensemble import fit_together
-from mixvae.runs import fit, save, write_atomically
+from mixvae.runs import Snapshot, fit, save, write_atomically
 from workbench.cache import use_compilation_cache
+from workbench.details import Details
 from workbench.experiments import EXPERIMENTS
-from workbench.scores import placed, scores
+from workbench.scores import scores
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "data" / "results"
@@ -40,6 +41,11 @@ class Job(NamedTuple):
     def config_hash(self) -> str:
         """What tells its config from every other."""
         return config_hash(self.config)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What tells its rows from those of every other job of the experiment."""
+        return {"arm": self.arm, "seed": self.config.train.seed, "config_hash": self.config_hash}
 
 
 def config_hash(config: Config) -> str:
@@ -75,16 +81,16 @@ def sweep(
         about, start = [described(job) for job in group], time.perf_counter()
         try:
             with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as process:
-                reached = process.submit(reach, [job.config for job in group], runs).result()
+                details = EXPERIMENTS[group[0].experiment].details
+                reached = process.submit(reach, [job.config for job in group], runs, details).result()
         except Exception as error:
             yield from ((job, error) for job in group)
             continue
         spent = {"seconds": round(time.perf_counter() - start, 1), "together": len(group)}
-        for job, known, (figures, points) in zip(group, about, reached, strict=True):
+        for job, known, (figures, details) in zip(group, about, reached, strict=True):
             row = {**known, **spent, **figures}
+            append(folder / f"{job.experiment}_details.csv", *({**job.named, **detail} for detail in details))
             append(folder / f"{job.experiment}.csv", row)
-            if EXPERIMENTS[job.experiment].planes and job.config.train.seed == 0:
-                append(folder / f"{job.experiment}_planes.csv", *({"arm": job.arm, **point} for point in points))
             yield job, row
 
 
@@ -108,10 +114,12 @@ def end_with_parent():
     threading.Thread(target=watch, daemon=True).start()
 
 
-def reach(configs: list[Config], runs: Path) -> list[tuple[dict[str, Any], list[dict[str, float]]]]:
+def reach(
+    configs: list[Config], runs: Path, details: Callable[[Snapshot, Dataset], Details] | None
+) -> list[tuple[dict[str, Any], Details]]:
     """Train configs that differ in their seed to the last epoch and keep the runs.
 
-    Of each its device and its scores, and some test images in its planes.
+    Of each its device and its scores, and the details that its experiment asks for.
     """
     use_compilation_cache()
     config = configs[0]
@@ -125,7 +133,10 @@ def reach(configs: list[Config], runs: Path) -> list[tuple[dict[str, Any], list[
         config = snapshot.trainer.config
         save(runs / config_hash(config), config, snapshot.state, snapshot.history, light=True)
     device = jax.devices()[0].device_kind
-    return [({"device": device, **scores(snapshot, dataset)}, placed(snapshot, dataset)) for snapshot in last]
+    return [
+        ({"device": device, **scores(snapshot, dataset)}, details(snapshot, dataset) if details else [])
+        for snapshot in last
+    ]
 
 
 def described(job: Job) -> dict[str, Any]:
@@ -133,13 +144,11 @@ def described(job: Job) -> dict[str, Any]:
     config = job.config
     return {
         "experiment": job.experiment,
-        "arm": job.arm,
+        **job.named,
         "dataset": config.data.name,
         "labels": config.data.labels,
-        "seed": config.train.seed,
         "epochs": config.train.epochs,
         "starts": config.train.starts,
-        "config_hash": job.config_hash,
         "commit": commit(),
     }
 
@@ -159,20 +168,24 @@ def commit() -> str:
 
 def read(experiment: str, folder: Path = RESULTS) -> pl.DataFrame:
     """The rows of an experiment; none where it was never run."""
-    path = folder / f"{experiment}.csv"
-    return pl.read_csv(path, infer_schema_length=None) if path.exists() else pl.DataFrame()
+    path, hashed = folder / f"{experiment}.csv", {"config_hash": pl.String}  # one of digits alone is no number
+    return pl.read_csv(path, infer_schema_length=None, schema_overrides=hashed) if path.exists() else pl.DataFrame()
 
 
 def finished(job: Job, folder: Path) -> bool:
     """Whether a job's row is there."""
     rows = read(job.experiment, folder)
-    same = (pl.col("arm") == job.arm) & (pl.col("config_hash").cast(pl.String) == job.config_hash)
+    same = (pl.col("arm") == job.arm) & (pl.col("config_hash") == job.config_hash)
     return not rows.is_empty() and not rows.filter(same).is_empty()
 
 
 def append(path: Path, *new: dict[str, Any]):
-    """More rows, by rename; a figure that other rows lack becomes a column that is empty there."""
+    """More rows, by rename, in place of those of the same job; a figure that other rows lack is empty there."""
+    if not new:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows, content = read(path.stem, path.parent), io.BytesIO()
-    pl.concat([rows, pl.DataFrame(new)], how="diagonal_relaxed").write_csv(content, float_precision=5)
+    rows, added, content = read(path.stem, path.parent), pl.DataFrame(new), io.BytesIO()
+    if not rows.is_empty():
+        rows = rows.join(added, on=["arm", "config_hash"], how="anti")
+    pl.concat([rows, added], how="diagonal_relaxed").write_csv(content, float_precision=5)
     write_atomically(path, content.getvalue())

@@ -11,6 +11,7 @@ import pytest
 from mixvae import Config, load_dataset
 from mixvae.runs import open_run
 from workbench import experiments, sweep, tables
+from workbench.details import placed
 from workbench.experiments import EXPERIMENTS, Arm, Experiment
 
 DIGITS = {
@@ -26,7 +27,7 @@ SMALL = Experiment(
     2,
     {"film": Arm("plain", DIGITS), "none": Arm("plain", DIGITS | {"model.conditioning": "none"})},
     ("mse", "active_channels"),
-    planes=True,
+    details=placed,
 )
 
 
@@ -54,7 +55,7 @@ def swept(monkeypatch, folder, reach=reached, together=1, **chosen):
         def __exit__(self, *_):
             pass
 
-        def submit(self, function, configs, runs):
+        def submit(self, function, configs, runs, details):
             return type("Future", (), {"result": lambda _: [reach(config) for config in configs]})()
 
     monkeypatch.setattr(sweep, "ProcessPoolExecutor", Here)
@@ -73,7 +74,8 @@ def test_every_arm_and_seed_is_one_row_and_none_is_run_twice(small, monkeypatch,
     ]
     rows = sweep.read("small", tmp_path)
     assert rows.height == 4 and rows["config_hash"].n_unique() == 4
-    assert sweep.read("small_planes", tmp_path)["arm"].to_list() == ["film"] * 4 + ["none"] * 4  # of seed 0
+    details = sweep.read("small_details", tmp_path)
+    assert details["arm"].to_list() == (["film"] * 4 + ["none"] * 4) * 2 and set(details["channel"]) == {2}
     assert set(rows["mse"]) == {0.1, 0.2} and set(rows["experiment"]) == {"small"}
 
 
@@ -101,12 +103,25 @@ def test_a_job_that_fails_leaves_no_row_and_the_others_go_on(small, monkeypatch,
     assert sweep.read("small", tmp_path)["arm"].to_list() == ["none"]
 
 
+def test_rows_of_the_same_job_are_replaced_and_a_hash_of_digits_alone_is_text(tmp_path):
+    path, one = tmp_path / "x.csv", {"arm": "a", "config_hash": "012345678901"}
+    sweep.append(path, *({**one, "epoch": epoch} for epoch in range(3)))
+    sweep.append(path, {**one, "arm": "b", "epoch": 7})
+    sweep.append(path, *({**one, "epoch": epoch} for epoch in range(5, 7)))
+    sweep.append(path)
+    assert sweep.read("x", tmp_path).rows() == [
+        ("b", "012345678901", 7),
+        ("a", "012345678901", 5),
+        ("a", "012345678901", 6),
+    ]
+
+
 def test_a_row_with_a_new_figure_leaves_it_empty_in_the_others(tmp_path):
-    sweep.append(tmp_path / "x.csv", {"arm": "a", "mse": 0.5})
-    sweep.append(tmp_path / "x.csv", {"arm": "b", "nmi": 0.25})
+    sweep.append(tmp_path / "x.csv", {"arm": "a", "config_hash": "f", "mse": 0.5})
+    sweep.append(tmp_path / "x.csv", {"arm": "b", "config_hash": "f", "nmi": 0.25})
     assert sweep.read("x", tmp_path).to_dicts() == [
-        {"arm": "a", "mse": 0.5, "nmi": None},
-        {"arm": "b", "mse": None, "nmi": 0.25},
+        {"arm": "a", "config_hash": "f", "mse": 0.5, "nmi": None},
+        {"arm": "b", "config_hash": "f", "mse": None, "nmi": 0.25},
     ]
 
 
@@ -149,7 +164,7 @@ def test_the_rows_in_the_repository_are_of_todays_configs():
         rows = sweep.read(name)
         known = {job.config_hash for job in sweep.jobs(name)}
         assert isinstance(rows, pl.DataFrame)
-        assert rows.is_empty() or set(rows["config_hash"].cast(pl.String)) <= known, name
+        assert rows.is_empty() or set(rows["config_hash"]) <= known, name
 
 
 def test_two_arms_are_compared_seed_by_seed():

@@ -53,6 +53,11 @@ def decode_channel(model: MixVAE, params: Any, z: Float[Array, "n k d"], channel
     return model.apply({"params": params}, jnp.einsum("nk,nkd->nd", chosen, z), chosen, method="decode")
 
 
+def chosen_latents(prediction: Prediction) -> Float[np.ndarray, "n d"]:
+    """The mean latent of every image in the channel that it is routed to."""
+    return prediction.z_mean_per_component[np.arange(len(prediction.channel)), prediction.channel]
+
+
 def plane(z: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n 2"]:
     """The first two latent dimensions; a single one lies on the horizontal axis."""
     return z[..., :2] if z.shape[-1] > 1 else np.concatenate([z, np.zeros_like(z)], -1)
@@ -92,6 +97,27 @@ def _chosen_loss(model, params, x, k_active):
     z = jnp.einsum("nk,nkd->nd", chosen, jnp.broadcast_to(posterior.mean, (*chosen.shape, posterior.mean.shape[-1])))
     kl = jnp.sum(chosen * kl_normal(posterior.mean, posterior.log_var), -1)
     return channel, model.apply({"params": params}, z, chosen, x, method="nll") + kl
+
+
+def cross_decoding(model: MixVAE, params: Any, x: Array, k_active: int) -> Float[np.ndarray, "n"]:
+    """What it costs an image to be decoded with another channel's embedding, nats: the specialisation of the decoder.
+
+    The added -log p(x|z_c, e_j) of the chosen channel's mean latent, a mean over the other unlocked channels j != c.
+    """
+    channel, nll = in_batches(_cross_decoded, model, params, x, k_active)
+    nll, rows = nll[:, : int(k_active)], np.arange(len(nll))
+    own = nll[rows, channel]
+    return (nll.sum(1) - own) / max(1, nll.shape[1] - 1) - own * (nll.shape[1] > 1)
+
+
+@partial(jax.jit, static_argnums=0)
+def _cross_decoded(model, params, x, k_active):
+    posterior = model.apply({"params": params}, x, method="encode")
+    channel = jnp.argmax(lock(posterior.logits, k_active), -1)
+    everyone = jnp.broadcast_to(jnp.eye(model.num_components), (*posterior.logits.shape, model.num_components))
+    latents = jnp.broadcast_to(posterior.mean, (*posterior.logits.shape, posterior.mean.shape[-1]))
+    z = jnp.broadcast_to(jnp.take_along_axis(latents, channel[:, None, None], 1), latents.shape)
+    return channel, model.apply({"params": params}, z, everyone, x[:, None], method="nll")
 
 
 def in_batches(function: Any, model: MixVAE, params: Any, x: UInt8[np.ndarray, "n h w c"], k_active: Any) -> Any:

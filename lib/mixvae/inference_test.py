@@ -10,7 +10,7 @@ import pytest
 
 from mixvae import predict
 from mixvae.example_runs import SHAPE, tiny_config, tiny_images
-from mixvae.inference import BATCH, channel_losses, responsibilities
+from mixvae.inference import BATCH, channel_losses, cross_decoding, responsibilities
 from mixvae.losses import kl_normal
 from mixvae.state import State
 from mixvae.trainer import Trainer
@@ -168,3 +168,17 @@ def test_channel_losses_are_the_evidence_losses_of_the_images_each_channel_took(
     assert losses.shape == (K,) and losses[4] == 0
     mean = trainer.evidence_loss(trainer.hold(state, k_active=4), x)
     assert losses.sum() == pytest.approx(N * mean, rel=1e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_cross_decoding_is_the_mean_cost_of_another_unlocked_channels_embedding(form, x):
+    trainer, state = untrained(form)
+    p = predict(trainer.model, trainer.hold(state, k_active=4), x)
+    z = p.z_mean_per_component[np.arange(N), p.channel]
+    nll = np.stack(
+        [applied(trainer, state, "nll", z, jnp.eye(K)[np.full(N, j)], x / np.float32(255)) for j in range(4)], 1
+    )
+    own = nll[np.arange(N), p.channel]
+    expected = [np.delete(row, c).mean() - row[c] for row, c in zip(nll, p.channel, strict=True)]
+    np.testing.assert_allclose(cross_decoding(trainer.model, state.average, x, 4), expected, atol=1e-5 * own.max())
+    np.testing.assert_array_equal(cross_decoding(trainer.model, state.average, x, 1), np.zeros(N))
