@@ -18,7 +18,7 @@ from mixvae.routing import lock
 from mixvae.runs import Snapshot
 from workbench.atlas import build_atlas
 from workbench.channel_view import ChannelView, Frame, frame_scale
-from workbench.film import Film, load_film
+from workbench.film import Film, Moment, load_film
 
 POINTS = 1000
 SLICES = 10  # frames in which every image is encoded anew while training; all at once when it pauses
@@ -181,6 +181,14 @@ def show_film(view: ChannelView, points: Points, dataset: Dataset, film: Film):
     view.set_points(points.labels, dataset.class_names, points.images)
     view.frame, view.status = film.moments[-1].frame if film.moments else b"", "earlier moments of this run"
     replay(view, film)
+
+
+def show_moment(moment: Moment, dataset: Dataset) -> ChannelView:
+    """A view of its own for one moment of a run's past."""
+    view = ChannelView()
+    show_film(view, Points(dataset, POINTS), dataset, Film([moment]))
+    view.status = "saved run"
+    return view
 
 
 def replay(view: ChannelView, film: Film):

@@ -78,3 +78,19 @@ def verdict(rows: pl.DataFrame, figure: str, arm: str, other: str) -> str:
     if abs(mean) <= half:
         return f"{name}: {interval}; the seeds bear no difference out."
     return f"{name}: {arm} has {more} than {other}, {interval}."
+
+
+def better(rows: pl.DataFrame, figure: str, arm: str, other: str, percent: float = 5.0) -> str:
+    """In words: whether `arm` is at least `percent` better than `other`, seed by seed: yes, no, or undecided.
+
+    It is decided where the whole 95 % interval of the mean difference, in per cent of `other`'s mean, lies on one side.
+    """
+    mean, half, n = compared(rows, figure, arm, other)
+    name = figure.replace("_", " ")
+    if n < 2:
+        return f"{name}: not answered, {n} of the 2 seeds or more that it takes have been run for both"
+    whole = abs(rows.filter(pl.col("arm") == other)[figure].mean()) / 100
+    sign = -1 if figure in HIGHER_IS_WORSE else 1
+    gain, half = sign * mean / whole, half / whole
+    said = "yes" if gain - half >= percent else "no" if gain + half < percent else "undecided"
+    return f"{name}: **{said}**, {arm} is {gain:+.1f} % ± {half:.1f} % better than {other} (95 %, {n} seeds)"

@@ -1,4 +1,4 @@
-"""The convolutions against Flax's own, values and gradients: leading axes [B, K], even and odd sizes, C=3."""
+"""The convolutions against Flax's own, values and gradients: leading axes [B, K], even and odd sizes, unequal features."""
 
 import flax.linen as nn
 import jax
@@ -14,12 +14,13 @@ from mixvae.modules.layers import (
     transposed_kernel,
 )
 
-B, K, C, F = 2, 3, 3, 4
+B, K, C, F = 2, 3, 5, 6
 SIZES = [(20, 29), (9, 30)]
 PAIRS = {
     "stride 2": (Convolution(F, stride=2), nn.Conv(F, (4, 4), (2, 2)), conv_kernel),
     "stride 4": (Convolution(F, stride=4), nn.Conv(F, (8, 8), (4, 4)), conv_kernel),
     "transposed": (TransposedConvolution(F), nn.ConvTranspose(F, (4, 4), (2, 2)), transposed_kernel),
+    "transposed to fewer": (TransposedConvolution(1), nn.ConvTranspose(1, (4, 4), (2, 2)), transposed_kernel),
 }
 
 
@@ -35,9 +36,9 @@ def same(found, expected):
 @pytest.mark.parametrize("name", PAIRS)
 def test_equals_flax_in_values_and_gradients(name, h, w):
     ours, theirs, reorder = PAIRS[name]
-    size = theirs.kernel_size[0]
-    x, kernel, bias = normal(0, B, K, h, w, C), normal(1, size, size, C, F) / size, normal(2, F)
-    ours_bias = np.tile(bias, 4) if name == "transposed" else bias
+    size, features = theirs.kernel_size[0], theirs.features
+    x, kernel, bias = normal(0, B, K, h, w, C), normal(1, size, size, C, features) / size, normal(2, features)
+    ours_bias = np.tile(bias, 4) if name.startswith("transposed") else bias
     weigh = normal(3, *jax.eval_shape(theirs.apply, {"params": {"kernel": kernel, "bias": bias}}, x).shape)
 
     def score(module, wrap):

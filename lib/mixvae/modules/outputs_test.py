@@ -5,10 +5,11 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy import stats
 
-from mixvae.modules.outputs import HeteroscedasticHead, StandardHead, gaussian_nll
+from mixvae.modules.outputs import HeteroscedasticHead, StandardHead, bernoulli_nll, gaussian_nll
 
 B, H, W, C = 3, 20, 30, 3
 rng = np.random.default_rng(0)
@@ -84,3 +85,12 @@ def test_every_s_between_the_bounds_has_a_gradient(per):
     features = np.concatenate([np.zeros((H, W, C)), np.linspace(-8, 8, H * W * C).reshape(H, W, C)], -1)
     gradient = jax.grad(lambda f: head.apply({}, f, 1.0, method="nll"))(features.astype(np.float32))
     assert (gradient[..., C:] != 0).all()
+
+
+@pytest.mark.parametrize("logit", [0.0, 1e-3, -4.0, 9.0, -30.0, 200.0])
+def test_the_bernoulli_is_optaxs_in_values_and_gradients(logit):
+    x, logits = X, logit + LOGITS[..., :C]
+    found = jax.value_and_grad(lambda a: bernoulli_nll(x, a).sum())(logits)
+    expected = jax.value_and_grad(lambda a: optax.sigmoid_binary_cross_entropy(a, x).sum())(logits)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-6)

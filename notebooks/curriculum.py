@@ -1,0 +1,162 @@
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="medium", app_title="Curriculum: channels unlocked one after another")
+
+with app.setup(hide_code=True):
+    import altair as alt
+    import marimo as mo
+    import polars as pl
+
+    from mixvae import load_dataset
+    from workbench import answers, sweep, tables
+    from workbench.charts import PAGE, title
+    from workbench.experiments import EXPERIMENTS, UNLOCKING
+    from workbench.film import load_film
+    from workbench.presets import DATA
+    from workbench.snapshot import show_moment
+
+    EXPERIMENT = "curriculum"
+    ARMS = EXPERIMENTS[EXPERIMENT].arms
+    OBJECTIVES = {"": "With the label-free objective", ", plain": "With the specification's objective alone"}
+    RUN = DATA / "curriculum"
+
+
+@app.function(hide_code=True)
+def unlocks_chart(details: pl.DataFrame, width: int = 190, height: int = 120) -> alt.FacetChart:
+    """Channels in effective use by epoch, the mean over seeds, a colour an objective; dashed: those unlocked."""
+    plain = pl.col("arm").str.ends_with(", plain")
+    frame = details.group_by("arm", "epoch", maintain_order=True).agg(
+        pl.col("effective_channels", "k_active").mean(), lowest=pl.col("effective_channels").min(), seeds=pl.len()
+    )
+    frame = frame.with_columns(
+        objective=pl.when(plain).then(pl.lit("plain")).otherwise(pl.lit("label-free")),
+        unlocking=pl.col("arm").str.replace(", plain", "", literal=True),
+    )
+    told = ["unlocking:N", "objective:N", "epoch:Q", "effective_channels:Q", "lowest:Q", "k_active:Q", "seeds:Q"]
+    base = alt.Chart(frame).encode(x=alt.X("epoch:Q", axis=alt.Axis(grid=False, tickMinStep=1)), tooltip=told)
+    scale = alt.Scale(domain=[0, 10])
+    color = alt.Color("objective:N", title=None, scale=alt.Scale(range=["#4477aa", "#ee7733"]))
+    used = base.mark_line(point=True).encode(y=alt.Y("effective_channels:Q", title=None, scale=scale), color=color)
+    dashed = base.mark_line(strokeDash=[3, 3], color="gray", strokeWidth=1)
+    return (
+        alt.layer(dashed.encode(y=alt.Y("k_active:Q", title=None, scale=scale), detail="objective:N"), used)
+        .properties(width=width, height=height)
+        .facet(alt.Facet("unlocking:N", title=None, sort=list(UNLOCKING)), columns=3)
+        .properties(title=title("Effective channels by epoch, mean over seeds; dashed: unlocked"), **PAGE)
+    )
+
+
+@app.function(hide_code=True)
+def collapsed(rows: pl.DataFrame, arm: str) -> str:
+    """In words: in how many of an arm's seeds a channel ended without images."""
+    mine = rows.filter(pl.col("arm") == arm) if not rows.is_empty() else rows
+    if mine.is_empty():
+        return "not run yet"
+    fewer = mine.filter(pl.col("active_channels") < 10)
+    least = f", at worst with {fewer['active_channels'].min():.0f} of 10 active" if len(fewer) else ""
+    return f"{len(fewer)} of {len(mine)} seeds{least}"
+
+
+@app.cell(hide_code=True)
+def _(details, rows):
+    listed = "\n".join(
+        f"| {name} | {collapsed(rows, name)} | {collapsed(rows, name + ', plain')} |" for name in UNLOCKING
+    )
+    mo.vstack(
+        [
+            mo.md(
+                "# Channels unlocked one after another\n\n"
+                "Does a curriculum leave channels without images, and does it cost accuracy? Seeds that end with an "
+                f"inactive channel (1 % of the test images or fewer):\n\n"
+                f"| unlocking | label-free objective | specification's objective |\n| --- | --- | --- |\n{listed}\n"
+            ),
+            mo.md(f"With the label-free objective, {tables.verdict(rows, 'clustering_accuracy', 'split', 'at once')}"),
+            *([] if details.is_empty() else [unlocks_chart(details)]),
+        ]
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(
+        """
+        **What was compared.** 1, 2, 5 and 10 channels from epochs 0, 1, 3 and 5 of 10, against all ten *at once*.
+        A newcomer is *split* off the channel with the largest summed loss, or starts *fresh*; *boost* doubles both
+        betas for two epochs after an unlock; *plateau* unlocks where the loss stopped falling instead of at given
+        epochs. A raised KL weight alone cannot make a new channel used, since its cost does not depend on which channel
+        is chosen.
+        """
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(rows):
+    _figures = ("clustering_accuracy", "active_channels", "effective_channels", "nmi", "mse", "kl_z")
+    _compared = [
+        f"- {words}, {tables.verdict(rows, 'clustering_accuracy', name + arm, 'at once' + arm)}"
+        for arm, words in OBJECTIVES.items()
+        for name in list(UNLOCKING)[1:]
+    ]
+    mo.vstack(
+        [
+            mo.md(f"## All figures\n\n{tables.table(EXPERIMENT, rows)}\n\n" + "\n".join(_compared)),
+            answers.seeds_chart(answers.seeds_frame(rows, _figures, list(ARMS)), list(ARMS)),
+        ]
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    film = load_film(RUN).moments
+    unlocks = {moment.event: i for i, moment in enumerate(film) if moment.event}
+    unlock = mo.ui.dropdown(unlocks, value=next(iter(unlocks), None), label="unlock")
+    return film, unlock
+
+
+@app.cell(hide_code=True)
+def _(film, unlock):
+    if unlock.value is None:
+        planes = mo.md(f"No run is kept in `{RUN.name}`.")
+    else:
+        dataset = load_dataset("mnist")
+        pair = film[unlock.value - 1], film[min(unlock.value + 1, len(film) - 1)]
+        planes = mo.vstack(
+            [
+                part
+                for moment in pair
+                for part in (mo.md(f"Epoch {moment.epoch:.3g}"), mo.ui.anywidget(show_moment(moment, dataset)))
+            ]
+        )
+    mo.vstack([mo.md("## Planes before and after an unlock\n\nOf seed 0, *split*."), unlock, planes])
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    train = mo.ui.run_button(label="train the missing runs")
+    return (train,)
+
+
+@app.cell(hide_code=True)
+def _(rows, train):
+    _ = rows  # which of them are there
+    mo.vstack([mo.md(answers.run_again(EXPERIMENT)), train])
+    return
+
+
+@app.cell(hide_code=True)
+def _(train):
+    if train.value:
+        answers.train_missing(EXPERIMENT)
+    if mo.app_meta().mode == "script":
+        print(tables.table(EXPERIMENT, answers.small_rerun(EXPERIMENT, "at once", "split")))
+    rows, details = sweep.read(EXPERIMENT), sweep.read(f"{EXPERIMENT}_details")
+    return details, rows
+
+
+if __name__ == "__main__":
+    app.run()
