@@ -41,7 +41,7 @@ def by_epoch(snapshot: Snapshot, dataset: Dataset) -> Details:
 
 
 def by_channel(snapshot: Snapshot, dataset: Dataset) -> Details:
-    """Of every channel with enough test images: its calibration, as trained and with every sigma times one scalar.
+    """Of every channel with enough test images: mean sigma and calibration, as trained and with sigma times a scalar.
 
     The scalar is the root of mean z^2 over the validation images. Nothing of a head without a sigma.
     """
@@ -66,9 +66,9 @@ def by_channel(snapshot: Snapshot, dataset: Dataset) -> Details:
 
 
 def calibrated(prediction: Prediction, x: np.ndarray, chosen: Any, bounds: np.ndarray, scalar: float) -> dict:
-    """The calibration of the chosen images, with every sigma and its bounds times a scalar."""
+    """Mean sigma of the chosen images, and their calibration with every sigma and its bounds times a scalar."""
     pixels, mean, sigma = x[chosen] / np.float32(255), prediction.mean[chosen], prediction.sigma[chosen]
-    return calibration(pixels, mean, scalar * sigma, *(scalar * bounds))._asdict()
+    return {"sigma": float(sigma.mean())} | calibration(pixels, mean, scalar * sigma, *(scalar * bounds))._asdict()
 
 
 def gradients(snapshot: Snapshot, dataset: Dataset) -> Details:

@@ -1,4 +1,4 @@
-"""The convolutions against Flax's own, values and gradients: leading axes [B, K], even and odd sizes, unequal features."""
+"""The convolutions against Flax's own, values and gradients: leading axes [B, K], even and odd sizes."""
 
 import flax.linen as nn
 import jax
