@@ -126,7 +126,7 @@ def _(train):
     if train.value:
         answers.train_missing(EXPERIMENT)
     if mo.app_meta().mode == "script":
-        print(tables.table(EXPERIMENT, answers.small_rerun(EXPERIMENT, "film", "concat")))
+        print(answers.small_rerun(EXPERIMENT, "film", "concat"))
     rows = sweep.read(EXPERIMENT)
     return (rows,)
 

@@ -80,15 +80,13 @@ def _(details, rows):
 
 @app.cell(hide_code=True)
 def _():
-    mo.md(
-        """
-        **What was compared.** 1, 2, 5 and 10 channels from epochs 0, 1, 3 and 5 of 10, against all ten *at once*.
-        A newcomer is *split* off the channel with the largest summed loss, or starts *fresh*; *boost* doubles both
-        betas for two epochs after an unlock; *plateau* unlocks where the loss stopped falling instead of at given
-        epochs. A raised KL weight alone cannot make a new channel used, since its cost does not depend on which channel
-        is chosen.
-        """
-    )
+    mo.md("""
+    **What was compared.** 1, 2, 5 and 10 channels from epochs 0, 1, 3 and 5 of 10, against all ten *at once*.
+    A newcomer is *split* off the channel with the largest summed loss, or starts *fresh*; *boost* doubles both
+    betas for two epochs after an unlock; *plateau* unlocks where the loss stopped falling instead of at given
+    epochs. A raised KL weight alone cannot make a new channel used, since its cost does not depend on which channel
+    is chosen.
+    """)
     return
 
 
@@ -153,7 +151,7 @@ def _(train):
     if train.value:
         answers.train_missing(EXPERIMENT)
     if mo.app_meta().mode == "script":
-        print(tables.table(EXPERIMENT, answers.small_rerun(EXPERIMENT, "at once", "split")))
+        print(answers.small_rerun(EXPERIMENT, "at once", "split"))
     rows, details = sweep.read(EXPERIMENT), sweep.read(f"{EXPERIMENT}_details")
     return details, rows
 
