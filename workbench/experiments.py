@@ -73,7 +73,7 @@ EXPERIMENTS = {
         "The same on Fashion-MNIST.",
         5,
         {"fashion": Arm("fashion")},
-        ("clustering_accuracy", "nmi", "active_channels", "accuracy_asked", "seconds"),
+        ("clustering_accuracy", "nmi", "active_channels", "accuracy_asked"),
     ),
     "few_labels": Experiment(
         "What do 10 or 100 labels, one draw a seed, add when training sees them?",
@@ -82,7 +82,7 @@ EXPERIMENTS = {
             "10 labels": Arm("few_labels", {"data.labels": 10, "objective.label_target": "tau"}),
             "100 labels": Arm("few_labels"),
         },
-        ("label_accuracy", "clustering_accuracy", "active_channels", "seconds"),
+        ("label_accuracy", "clustering_accuracy", "active_channels"),
     ),
     "separation": Experiment(
         "Experiment 1: do planes of their own separate the digits better than one shared plane?",
@@ -152,7 +152,7 @@ EXPERIMENTS = {
         "How far are the routing estimators from the exact gradient, early and late in training?",
         3,
         {
-            f"{objective}, {epochs} epochs": Arm(preset, settings | {"train.epochs": epochs})
+            f"{objective}, {epochs} epoch{'s' * (epochs > 1)}": Arm(preset, settings | {"train.epochs": epochs})
             for objective, (preset, settings) in {"label-free": ("fast", AT_ONCE), "plain": ("plain", {})}.items()
             for epochs in (1, 3, 10)
         },
@@ -168,6 +168,6 @@ EXPERIMENTS = {
             )
             for conditioning, estimator in product(("film", "concat", "none"), ("straight_through", "gumbel", "exact"))
         },
-        ("active_channels", "effective_channels", "clustering_accuracy", "seconds"),
+        ("active_channels", "effective_channels", "clustering_accuracy"),
     ),
 }

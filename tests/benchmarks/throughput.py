@@ -1,6 +1,6 @@
 """Images per second of training, and its share of what the machine multiplies.
 
-    python tests/benchmarks/throughput.py [PRESET] [--steps 20] [--rounds 7]
+    python tests/benchmarks/throughput.py [PRESET] [--set SECTION.KEY=VALUE] [--steps 20] [--rounds 7]
 
 The arithmetic of a step is the multiply-adds of its layers as written, forward once and backward twice; the machine's
 rate is the best 2048-cubed float32 product in this process. Rounds of both alternate; medians are printed.
@@ -9,16 +9,17 @@ rate is the best 2048-cubed float32 product in this process. Rounds of both alte
 import argparse
 import statistics
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
-from mixvae import load_config, load_dataset
+from mixvae import load_dataset
+from mixvae.config_file import override
 from mixvae.runs import build_trainer
 from mixvae.step import draw
+from workbench.__main__ import parse_settings
+from workbench.presets import read_config
 
-CONFIGS = Path(__file__).parents[2] / "data" / "configs"
 SIDE = 2048
 
 
@@ -52,10 +53,11 @@ def main():
     """Print the table."""
     cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cli.add_argument("preset", nargs="?", default="fast", help="a preset of data/configs (default: fast)")
+    cli.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="replace a setting")
     cli.add_argument("--steps", type=int, default=20, help="training steps of a round")
     cli.add_argument("--rounds", type=int, default=7)
     arguments = cli.parse_args()
-    config = load_config(CONFIGS / f"{arguments.preset}.yaml")
+    config = override(read_config(arguments.preset), parse_settings(arguments.set))
     trainer = build_trainer(config, load_dataset(config.data.name, validation=config.data.validation))
     state = trainer.init()
     batch = draw(state.key, trainer.data(state), 0)
