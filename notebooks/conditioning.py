@@ -53,7 +53,7 @@ def _(rows):
         "Is FiLM at least 5 % better than concatenation, in reconstruction or in how far the channels specialise?\n\n"
         + "\n".join(said)
     )
-    chart = answers.seeds_chart(answers.seeds_frame(rows, figures, list(ARMS)), list(ARMS))
+    chart = answers.every_seed(EXPERIMENT, rows, *figures)
     mo.vstack([answer, chart])
     return
 

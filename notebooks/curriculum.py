@@ -101,7 +101,7 @@ def _(rows):
     mo.vstack(
         [
             mo.md(f"## All figures\n\n{tables.table(EXPERIMENT, rows)}\n\n" + "\n".join(_compared)),
-            answers.seeds_chart(answers.seeds_frame(rows, _figures, list(ARMS)), list(ARMS)),
+            answers.every_seed(EXPERIMENT, rows, *_figures),
         ]
     )
     return

@@ -8,6 +8,7 @@ with app.setup(hide_code=True):
     import marimo as mo
     import numpy as np
     import polars as pl
+    import polars.selectors as cs
     from scipy import ndimage
 
     from mixvae import load_dataset, predict
@@ -104,7 +105,7 @@ def _():
     **What was measured.** z = (x - mean) / sigma over the pixels of 10 000 test images whose sigma is free of its
     bounds, by the channel that each image is routed to; 1 is calibrated, above 1 too sure. Background pixels are
     black in nearly every image: there sigma stands at its lower bound, .05, and *share low* counts them. ENCE
-    compares the error with sigma in 15 bins of sigma, over all pixels. The scalar is a row of its own, never the
+    compares the error with sigma in 15 bins of sigma, over the same pixels. The scalar is a row of its own, never the
     headline.
     """)
     return
@@ -116,7 +117,7 @@ def _(rows):
     mo.vstack(
         [
             mo.md(f"## All figures\n\n{tables.table(EXPERIMENT, rows)}"),
-            answers.seeds_chart(answers.seeds_frame(rows, _figures, list(ARMS)), list(ARMS)),
+            answers.every_seed(EXPERIMENT, rows, *_figures),
         ]
     )
     return
@@ -184,7 +185,7 @@ def _(dataset, saved):
                 "leaves open, not of whether an image belongs here: where *error* grows and *sigma* does not, it does "
                 "not know."
             ),
-            mo.ui.table(pl.DataFrame(_rows).with_columns(pl.col(pl.Float32).round(3)), selection=None) if _rows else "",
+            mo.ui.table(pl.DataFrame(_rows).with_columns(cs.float().round(3)), selection=None) if _rows else "",
         ]
     )
     return

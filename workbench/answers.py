@@ -51,6 +51,13 @@ def seeds_frame(rows: pl.DataFrame, figures: tuple[str, ...], arms: list[str]) -
     return long.join(spread, on=["arm", "figure"])
 
 
+def every_seed(experiment: str, rows: pl.DataFrame, *figures: str) -> alt.FacetChart | mo.Html:
+    """The chart of an experiment's rows, or in words that there are none."""
+    arms = list(EXPERIMENTS[experiment].arms)
+    frame = seeds_frame(rows, figures, arms)
+    return mo.md("No run has a row yet.") if frame.is_empty() else seeds_chart(frame, arms)
+
+
 def seeds_chart(frame: pl.DataFrame, arms: list[str], width: int = 170, row: int = 20) -> alt.FacetChart:
     """A dot a run, and the mean of each arm with its 95 % interval; every figure on a scale of its own."""
     base = alt.Chart(frame).encode(y=alt.Y("arm:N", title=None, sort=arms, axis=alt.Axis(labelLimit=160)))

@@ -177,10 +177,19 @@ def test_two_arms_are_compared_seed_by_seed():
     assert "nmi: b has less than a" in tables.verdict(sure, "nmi", "b", "a")
 
 
+@pytest.mark.parametrize("percent, said", [(10, "yes"), (50, "no"), (35, "undecided")])
+def test_better_is_said_where_the_whole_interval_is_on_one_side(percent, said):
+    rows = pl.DataFrame({"arm": ["a", "b"] * 3, "seed": [0, 0, 1, 1, 2, 2], "mse": [0.6, 1.0, 0.65, 1.0, 0.7, 1.0]})
+    assert tables.better(rows, "mse", "a", "b", percent) == (
+        f"mse: **{said}**, a is +35.0 % ± 12.4 % better than b (95 %, 3 seeds)"
+    )
+    assert "**no**, b is -53.8 %" in tables.better(rows, "mse", "b", "a", percent)
+
+
 def test_one_seed_is_no_answer():
     rows = pl.DataFrame({"arm": ["a", "b", "a"], "seed": [0, 0, 1], "nmi": [0.5, 0.4, 0.7]})
-    assert tables.verdict(rows, "nmi", "a", "b").startswith("nmi: 1 of the seeds that an answer needs")
-    assert tables.verdict(pl.DataFrame(), "nmi", "a", "b").startswith("nmi: 0 of the seeds")
+    assert tables.verdict(rows, "nmi", "a", "b") == "nmi: a and b have 1 of the 2 seeds or more that an answer takes."
+    assert tables.verdict(pl.DataFrame(), "nmi", "a", "b").startswith("nmi: a and b have 0 of")
 
 
 ORPHAN = """

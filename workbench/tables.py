@@ -72,7 +72,7 @@ def verdict(rows: pl.DataFrame, figure: str, arm: str, other: str) -> str:
     mean, half, n = compared(rows, figure, arm, other)
     name = figure.replace("_", " ")
     if n < 2:
-        return f"{name}: {n} of the seeds that an answer needs (2 or more) have been run for both."
+        return f"{name}: {arm} and {other} have {n} of the 2 seeds or more that an answer takes."
     more = "more" if mean > 0 else "less"
     interval = f"{mean:+.4f} ± {half:.4f} (95 %, {n} seeds)"
     if abs(mean) <= half:
@@ -88,7 +88,7 @@ def better(rows: pl.DataFrame, figure: str, arm: str, other: str, percent: float
     mean, half, n = compared(rows, figure, arm, other)
     name = figure.replace("_", " ")
     if n < 2:
-        return f"{name}: not answered, {n} of the 2 seeds or more that it takes have been run for both"
+        return f"{name}: {arm} and {other} have {n} of the 2 seeds or more that an answer takes"
     whole = abs(rows.filter(pl.col("arm") == other)[figure].mean()) / 100
     sign = -1 if figure in HIGHER_IS_WORSE else 1
     gain, half = sign * mean / whole, half / whole

@@ -86,7 +86,7 @@ class Calibration(NamedTuple):
     rms_low: float  # ... and their RMS residual, to be compared with sigma_min
     share_high: float
     rms_high: float
-    ence: float  # 0 is calibrated
+    ence: float  # of the pixels with a free sigma; 0 is calibrated
     spearman: float  # of sigma and |x - mean|
 
 
@@ -97,10 +97,11 @@ def calibration(
     sigma_min: float,
     sigma_max: float,
 ) -> Calibration:
-    """Mean z^2 inside (1.02 sigma_min, .98 sigma_max), the pixels at either bound, ENCE and Spearman over all pixels.
+    """Mean z^2 and ENCE inside (1.02 sigma_min, .98 sigma_max), the pixels at either bound, Spearman over all pixels.
 
     sigma may have one value an image, [N, 1, 1, 1]. ENCE = mean_b |RMSE_b - RMV_b| / RMV_b over 15 equal-count bins of
-    sigma (Levi et al., 2022). Spearman is taken on an evenly strided 10^6 of the pixels when there are more.
+    sigma (Levi et al., 2022); at a bound sigma is not the model's word, so those pixels are in no bin. Spearman is
+    taken on an evenly strided 10^6 of the pixels when there are more.
     """
     x, mean, sigma = (np.asarray(a) for a in (x, mean, sigma))
     fits = sigma.ndim == x.ndim and all(s in (1, n) for s, n in zip(sigma.shape, x.shape, strict=True))
@@ -120,7 +121,7 @@ def calibration(
         rms_low=_rms(error[low]),
         share_high=float(high.mean()),
         rms_high=_rms(error[high]),
-        ence=_ence(error, sigma),
+        ence=_ence(error[inside], sigma[inside]),
         spearman=_spearman(error, sigma, pixels=error.size // len(x)),
     )
 
@@ -198,6 +199,8 @@ def _rms(values):
 
 
 def _ence(error, sigma, bins=15):
+    if len(sigma) < bins:
+        return math.nan
     parts = np.array_split(np.argsort(sigma, kind="stable"), bins)
     return float(np.mean([abs(_rms(error[p]) / _rms(sigma[p]) - 1) for p in parts]))
 

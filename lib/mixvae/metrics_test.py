@@ -133,7 +133,9 @@ def test_pixels_at_the_bounds_are_counted_apart():
     x[:, :5], x[:, 5:7] = mean[:, :5] + 0.2, mean[:, 5:7] - 0.1
     found = calibration(x, mean, sigma, LOW, HIGH)
     np.testing.assert_allclose(found[1:5], [0.25, 0.2, 0.1, 0.1], rtol=1e-5)
-    assert found.mean_z2 == pytest.approx(1, abs=0.02)
+    assert found.mean_z2 == pytest.approx(1, abs=0.02) and found.ence < 0.02
+    nowhere = calibration(x, mean, np.full_like(sigma, LOW), LOW, HIGH)
+    assert nowhere.share_low == 1 and np.isnan(nowhere.mean_z2) and np.isnan(nowhere.ence)
 
 
 def test_one_sigma_an_image_and_constant_sigma():
