@@ -79,7 +79,9 @@ EXPERIMENTS = {
         "What do 10 or 100 labels, one draw a seed, add when training sees them?",
         5,
         {
-            "10 labels": Arm("few_labels", {"data.labels": 10, "objective.label_target": "tau"}),
+            "10 labels": Arm(
+                "fast", {"data.labels": 10, "objective.use_tau_classifier": True, "objective.w_label": 500.0}
+            ),
             "100 labels": Arm("few_labels"),
         },
         ("label_accuracy", "clustering_accuracy", "active_channels"),
