@@ -1,9 +1,12 @@
-"""Every notebook runs to its end, as a script and as an export."""
+"""Every notebook runs to its end, as a script and as an export; what theory computes are the contract's numbers."""
 
+import math
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -13,6 +16,7 @@ SHOWN = {  # something of every notebook that only a cell which ran can have wri
     "uncertainty": "of 15 runs have no row yet",
     "curriculum": "of 60 runs have no row yet",
     "estimators": "of 18 runs have no row yet",
+    "theory": "certainty } 0.5516",
 }
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 
@@ -33,3 +37,32 @@ def test_it_exports_to_html(notebook, tmp_path):
     result = run("-m", "marimo", "export", "html", str(notebook), "-o", str(out))
     assert result.returncode == 0, result.stderr
     assert SHOWN[notebook.stem] in out.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def theory(monkeypatch):
+    """The theory notebook's functions; none of its cells has run."""
+    monkeypatch.setattr("workbench.cache.use_compilation_cache", lambda: None)
+    spec = spec_from_file_location("theory_notebook", ROOT / "notebooks" / "theory.py")
+    notebook = module_from_spec(spec)
+    spec.loader.exec_module(notebook)
+    return notebook
+
+
+def test_what_the_theory_notebook_computes_are_the_contracts_numbers(theory):
+    at = dict(logit=4.0, own=1.0, log_var=0.0)
+    every, rest_at_prior = (theory.latents_frame(others=mean, **at).sum().row(0)[1:] for mean in (1.0, 0.0))
+    assert every == pytest.approx([1.0, 9.0])
+    assert sum(rest_at_prior) == pytest.approx(1.0) and rest_at_prior[0] > rest_at_prior[1]
+    counts, named, sure = theory.label_answers(first=0.9, second=0.2, alpha0=1.0, new=0.9)
+    np.testing.assert_allclose(counts, [[1.9, 1.2], [1.1, 1.8]], rtol=1e-6)
+    np.testing.assert_allclose([*named, sure], [0.5895, 0.4105, 0.5516], atol=5e-5)
+    nats = theory.cost_frame(784, 0.1, np.array([0.5, 0.1, 0.05]))["once a pixel"]
+    np.testing.assert_allclose(nats, [-527.75, -1413.23, -780.65], atol=0.01)
+    assert theory.head_frame(np.array([0.0]), 0.05, 0.5)["sigma"].item() == pytest.approx(0.158, abs=5e-4)
+    _, kl_c, used = theory.prior_batch(certainty=80.0, tilt=0.0, alpha=2.0)
+    assert (kl_c, used) == pytest.approx((math.log(3), 3 * math.log(3)))
+    routers = {name: terms for name, *terms in theory.routers_frame(certainty=80.0).iter_rows()}
+    assert routers["good"] == pytest.approx([0, math.log(10), 0], abs=1e-6)
+    assert routers["undecided"] == pytest.approx([0, math.log(10), math.log(10)], abs=1e-6)
+    assert routers["one channel"] == pytest.approx([0, 0, 0], abs=1e-6) and routers["moved by views"][0] > 70
