@@ -45,13 +45,13 @@ def _():
     return
 
 
-@app.function
+@app.function(hide_code=True)
 def symbols(**sliders: tuple) -> mo.ui.dictionary:
     """A slider for each symbol, from (label, start, stop, step, value) or (label, steps, value)."""
     return mo.ui.dictionary({name: slider(*each) for name, each in sliders.items()})
 
 
-@app.function
+@app.function(hide_code=True)
 def slider(label: str, *reach) -> mo.ui.slider:
     """One symbol."""
     *reach, value = reach
@@ -59,14 +59,14 @@ def slider(label: str, *reach) -> mo.ui.slider:
     return mo.ui.slider(**steps, value=value, label=label, show_value=True)
 
 
-@app.function
+@app.function(hide_code=True)
 def section(text: str, sliders: mo.ui.dictionary) -> mo.Html:
     """A heading, a few sentences, and the sliders of their symbols."""
     row = "".join(f"{element}" for element in sliders.elements.values())
     return mo.vstack([mo.md(text), mo.Html(f'<div style="display: flex; flex-wrap: wrap; gap: 0 2rem">{row}</div>')])
 
 
-@app.function
+@app.function(hide_code=True)
 def figure(formula: str, *parts) -> mo.Html:
     """Charts side by side, and below them the formula with its numbers."""
     shown = [part.properties(**charts.PAGE, config=figures.QUIET) for part in parts]
@@ -99,7 +99,7 @@ def _():
     return (bound,)
 
 
-@app.function
+@app.function(hide_code=True)
 def bound_frame(name: str, axis, x, logit, first: float, second: float, sigma: float, beta_c: float) -> pl.DataFrame:
     """The bound, the evidence and the parts of the bound along an axis of that name; nats."""
     found = theory.bound(*jnp.broadcast_arrays(x, logit), jnp.array([first, second]), sigma, beta_c)
@@ -107,7 +107,7 @@ def bound_frame(name: str, axis, x, logit, first: float, second: float, sigma: f
     return pl.DataFrame({name: np.asarray(axis)} | {words[term]: np.asarray(found[term]) for term in words})
 
 
-@app.function
+@app.function(hide_code=True)
 def bound_figure(x: float, logit: float, **rest: float) -> mo.Html:
     """The bound over the pixel, where it is tangent to the evidence, and over the logit."""
     pixels, logits, x, logit = jnp.linspace(0, 1, 61), jnp.linspace(-6, 6, 61), jnp.array([x]), jnp.array([logit])
@@ -156,7 +156,7 @@ def _():
     return (image,)
 
 
-@app.function
+@app.function(hide_code=True)
 def image_figure(objective, params, digits: np.ndarray, digit: int, draw: int) -> mo.Html:
     """What an image costs in every channel, and what each makes of its own latent of it."""
     seen = theory.in_every_channel(objective, params, digits[digit], draw)
@@ -201,7 +201,7 @@ def _(objective, params, some):
     return (latents,)
 
 
-@app.function
+@app.function(hide_code=True)
 def latents_frame(logit: float, own: float, others: float, log_var: float) -> pl.DataFrame:
     """Of ten channels with 2-D latents: what each adds to the routed KL, and to the tax; nats."""
     kl = kl_normal(jnp.full((10, 2), others).at[0].set(own), jnp.full((10, 2), log_var))[:, None]
@@ -210,7 +210,7 @@ def latents_frame(logit: float, own: float, others: float, log_var: float) -> pl
     return pl.DataFrame({"channel": range(10), "q KL, routed": routed, "(1 - q) KL, the tax": tax})
 
 
-@app.function
+@app.function(hide_code=True)
 def latents_figure(**at: float) -> mo.Html:
     """Who pays for its latent, and how much of it is tax."""
     frame = latents_frame(**at)
@@ -251,7 +251,7 @@ def _():
     return (choice,)
 
 
-@app.function
+@app.function(hide_code=True)
 def choice_frames(tau: float, first: float, second: float) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """500 of 5000 draws among three channels: soft weights and hard choice. The share of each choice, at this tau.
 
@@ -267,7 +267,7 @@ def choice_frames(tau: float, first: float, second: float) -> tuple[pl.DataFrame
     return dots, shares, pl.DataFrame({"tau": theory.TAUS} | slopes)
 
 
-@app.function
+@app.function(hide_code=True)
 def choice_figure(tau: float, **logits: float) -> mo.Html:
     """What tau moves, what it does not, and how the choice learns."""
     dots, shares, slopes = choice_frames(tau, **logits)
@@ -311,7 +311,7 @@ def _():
     return (bias,)
 
 
-@app.function
+@app.function(hide_code=True)
 def bias_frames(sharpness: float, sigma: float) -> tuple[dict[str, pl.DataFrame], dict[str, np.ndarray]]:
     """Relative bias, its error and the noise of a draw over TAUS; and all gradients, [tau, draw, image, channel]."""
     found = theory.pixel_gradients(sharpness, sigma, draws=400)
@@ -325,7 +325,7 @@ def bias_frames(sharpness: float, sigma: float) -> tuple[dict[str, pl.DataFrame]
     return frames, gradients
 
 
-@app.function
+@app.function(hide_code=True)
 def bias_figure(tau: float, pixel: int, **rest: float) -> mo.Html:
     """Bias and noise over tau, and the mean gradient of one image."""
     (frames, gradients), at = bias_frames(**rest), theory.TAUS.index(tau)
@@ -375,7 +375,7 @@ def _():
     return (film,)
 
 
-@app.function
+@app.function(hide_code=True)
 def film_figure(model, params, z1: float, z2: float, start: int, end: int, t: float, block: int) -> mo.Html:
     """The features of a block before and after FiLM, and the pictures of one latent under other embeddings."""
     along = np.append(np.linspace(0, 1, 10), t)
@@ -424,7 +424,7 @@ def _():
     return (prior,)
 
 
-@app.function
+@app.function(hide_code=True)
 def prior_batch(certainty: float, tilt: float, alpha: float) -> tuple[np.ndarray, float, float]:
     """q of three images, each for a channel of its own and tilted towards channel 0; mean kl_c, and usage; nats."""
     logits = certainty * jnp.eye(3) + tilt * jnp.eye(3)[0]
@@ -432,7 +432,7 @@ def prior_batch(certainty: float, tilt: float, alpha: float) -> tuple[np.ndarray
     return np.asarray(q), float(kl_categorical(logits).mean()), float(usage(q, alpha, 3))
 
 
-@app.function
+@app.function(hide_code=True)
 def prior_figure(**at: float) -> mo.Html:
     """kl_c over the simplex with the images on it, and usage with their mean."""
     q, kl_c, used = prior_batch(**at)
@@ -480,21 +480,21 @@ def _():
     return (sigma,)
 
 
-@app.function
+@app.function(hide_code=True)
 def cost_frame(pixels: int, residual: float, sigmas: np.ndarray) -> pl.DataFrame:
     """What an image costs at each sigma, log sigma counted once a pixel and once an image; nats."""
     per_pixel, once = (np.asarray(nats) for nats in theory.image_nll(pixels, residual, jnp.asarray(sigmas)))
     return pl.DataFrame({"sigma": sigmas, "once a pixel": per_pixel, "once an image": once})
 
 
-@app.function
+@app.function(hide_code=True)
 def head_frame(s: np.ndarray, low: float, high: float) -> pl.DataFrame:
     """What the heteroscedastic head makes of its raw numbers."""
     sigma, slope = (np.asarray(made) for made in theory.head_sigma(jnp.asarray(s), low, high))
     return pl.DataFrame({"s": s, "sigma": sigma, "d log sigma / d s": slope})
 
 
-@app.function
+@app.function(hide_code=True)
 def sigma_figure(residual: float, pixels: int, s: float, low: float, high: float) -> mo.Html:
     """Where sigma is cheapest when its logarithm is counted once a pixel, and when it is counted once."""
     over_s = head_frame(np.append(np.linspace(-8, 8, 61), s), low, high)
@@ -545,7 +545,7 @@ def _(config):
     return (views,)
 
 
-@app.function
+@app.function(hide_code=True)
 def views_figure(objective, params, digits: np.ndarray, draw: int, **bounds: float) -> mo.Html:
     """Ten images, a view of each, where the router puts both, and what it pays for the difference."""
     seen = theory.compared(objective, params, digits, bounds, draw)
@@ -579,7 +579,7 @@ def _():
     return (routers,)
 
 
-@app.function
+@app.function(hide_code=True)
 def routers_frame(certainty: float) -> pl.DataFrame:
     """inv, H and h of four routers on ten images and ten channels; nats."""
     own = certainty * jnp.eye(10)
@@ -590,7 +590,7 @@ def routers_frame(certainty: float) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["router", "inv", "H", "h"], orient="row")
 
 
-@app.function
+@app.function(hide_code=True)
 def routers_figure(certainty: float) -> mo.Html:
     """Three terms, each of them passed by a router that is no good."""
     frame = routers_frame(certainty)
@@ -631,7 +631,7 @@ def _():
     return (labels,)
 
 
-@app.function
+@app.function(hide_code=True)
 def label_answers(first: float, second: float, alpha0: float, new: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Counts of two images labelled 0 and 1 in two channels; p(y|x) and the certainty of a new image."""
     counts = tau_classifier.count(jnp.array([[first, 1 - first], [second, 1 - second]]), jnp.array([0, 1]), 2, alpha0)
@@ -640,7 +640,7 @@ def label_answers(first: float, second: float, alpha0: float, new: float) -> tup
     return np.asarray(counts), np.asarray(named[0]), float(sure[0])
 
 
-@app.function
+@app.function(hide_code=True)
 def labels_figure(**at: float) -> mo.Html:
     """The table, and what it says of a new image."""
     counts, named, sure = label_answers(**at)
