@@ -126,7 +126,7 @@ def _(train):
     if train.value:
         answers.train_missing(EXPERIMENT)
     if mo.app_meta().mode == "script":
-        print(answers.small_rerun(EXPERIMENT, "film", "concat"))
+        print(answers.small_rerun(EXPERIMENT, "concat"))
     rows = sweep.read(EXPERIMENT)
     return (rows,)
 

@@ -151,7 +151,7 @@ def _(train):
     if train.value:
         answers.train_missing(EXPERIMENT)
     if mo.app_meta().mode == "script":
-        print(answers.small_rerun(EXPERIMENT, "at once", "split"))
+        print(answers.small_rerun(EXPERIMENT, "split"))
     rows, details = sweep.read(EXPERIMENT), sweep.read(f"{EXPERIMENT}_details")
     return details, rows
 

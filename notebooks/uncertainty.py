@@ -209,7 +209,7 @@ def _(train):
     if train.value:
         answers.train_missing(EXPERIMENT)
     if mo.app_meta().mode == "script":
-        print(answers.small_rerun(EXPERIMENT, *HEADS))
+        print(answers.small_rerun(EXPERIMENT, "sigma per pixel"))
     rows, details = sweep.read(EXPERIMENT), sweep.read(f"{EXPERIMENT}_details")
     return details, rows
 
