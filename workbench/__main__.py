@@ -1,4 +1,4 @@
-"""python -m workbench train CONFIG | report FOLDER | sweep EXPERIMENT | tables"""
+"""python -m workbench train CONFIG | report RUN_OR_NOTEBOOK | sweep EXPERIMENT | tables"""
 
 import argparse
 import sys
@@ -16,6 +16,7 @@ from workbench import presets, tables
 from workbench.cache import use_compilation_cache
 from workbench.experiments import EXPERIMENTS
 from workbench.film import load_film
+from workbench.offline import offline
 from workbench.report import report
 from workbench.scores import scores
 from workbench.snapshot import Recorder
@@ -59,9 +60,11 @@ def parser() -> argparse.ArgumentParser:
         "--together", type=int, default=1, metavar="N", help="train N seeds of an arm at once, which a GPU has room for"
     )
     many.set_defaults(run=run_sweep, resume="finished runs keep their rows, and the same command goes on")
-    page = commands.add_parser("report", help="a saved run as one HTML file that works without a kernel or a network")
-    page.add_argument("folder", metavar="FOLDER", help="a folder that train --out filled")
-    page.add_argument("-o", "--out", metavar="FILE", help="default: FOLDER.html")
+    page = commands.add_parser(
+        "report", help="a saved run, or a notebook, as one HTML file that works without a kernel or a network"
+    )
+    page.add_argument("source", metavar="RUN_OR_NOTEBOOK", help="a folder that train --out filled, or a notebook's .py")
+    page.add_argument("-o", "--out", metavar="FILE", help="default: beside it, with .html at its end")
     page.set_defaults(run=write_report, resume="no file was half written")
     made = commands.add_parser("tables", help="make the result tables of a document anew from the rows")
     made.add_argument("document", nargs="*", default=[str(ROOT / "README.md")], help="default: README.md")
@@ -134,16 +137,21 @@ def run_sweep(arguments: argparse.Namespace) -> int:
 
 
 def write_report(arguments: argparse.Namespace) -> int:
-    """Write the page of a saved run."""
-    folder = Path(arguments.folder)
-    out = Path(arguments.out) if arguments.out else folder.resolve().with_suffix(".html")
+    """Write the page of a saved run or of a notebook."""
+    source = Path(arguments.source)
+    out = Path(arguments.out) if arguments.out else source.resolve().with_suffix(".html")
+    page = (offline(source) if source.suffix == ".py" else run_page(source)).encode()
+    write_atomically(out, page)
+    print(f"{out}: {len(page) / 2**20:.1f} MB")
+    return 0
+
+
+def run_page(folder: Path) -> str:
+    """The page of a saved run."""
     use_compilation_cache()
     config = load_config(folder / CONFIG)
     dataset = load_dataset(config.data.name, validation=config.data.validation)
-    page = report(open_run(folder, dataset), dataset, load_film(folder), folder.resolve().name)
-    write_atomically(out, page.encode())
-    print(f"{out}: {len(page) / 2**20:.1f} MB")
-    return 0
+    return report(open_run(folder, dataset), dataset, load_film(folder), folder.resolve().name)
 
 
 def fill_tables(arguments: argparse.Namespace) -> int:

@@ -4,13 +4,14 @@
     | uint8 channel [N] | uint8 certainty [N] | uint8 error [N] | uint8 mean [K, H, W, C]
     | uint8 sigma [K, h, w], where there is one
 
-An atlas is another, seldom sent: header, uint8 mean [K, G, G, H, W, C] and sigma [K, G, G, h, w] (see atlas.py).
+An atlas is another, seldom sent: gzip of header, uint8 mean [K, G, G, H, W, C] and sigma [K, G, G, h, w] (atlas.py).
 
 Little-endian throughout. 1.0 is 255; `errors` and `sigma_range` span 0 to 255, sigma averaged over a pixel's colours. A
 latent at `scale` from the origin is EDGE; one beyond it is BEYOND, which the canvas draws hollow on the plane's edge.
 """
 
 import colorsys
+import gzip
 import json
 import struct
 import time
@@ -29,6 +30,7 @@ FOLDER = Path(__file__).parent / "view"
 SCRIPTS = ("message", "layout", "drawing", "atlas", "tint", "pointer", "words", "selection", "time", "widget")
 EDGE, BEYOND = 32766, 32767
 LEAST_SCALE, COVERED, EASING = 3.0, 99.5, 0.15
+FAST = 1  # level of gzip
 HEADER = ("step", "epoch", "epochs", "tau", "k_active", "sigma_range", "usage", "images_per_second", "titles")
 PALETTE = (  # at least .10 apart in OKLab, for protan and deutan eyes too; contrast above 1.8 on white, 3 on near-black
     ("#1994f6", "#eabb16", "#b93403", "#10c3b5", "#7050cd", "#fe857a", "#00765c", "#c94d9a", "#ac8503", "#d7afff")
@@ -70,10 +72,11 @@ class ChannelView(anywidget.AnyWidget):
     frame = tr.Bytes().tag(sync=True)
     atlas = tr.Bytes().tag(sync=True)
     points = tr.Dict({"labels": [], "names": [], "colours": [], "image": [0, 0, 0]}).tag(sync=True)
-    images = tr.Bytes().tag(sync=True)  # of the points, uint8 [N, H, W, C]
+    images = tr.Bytes().tag(sync=True)  # of the points, gzip of uint8 [N, H, W, C]
     given = tr.Dict({"images": [], "labels": [], "points": [], "undo": False, "fault": ""}).tag(sync=True)
     moments = tr.List([]).tag(sync=True)  # {"epoch", "event"} of every frame that was kept
     past = tr.Bytes().tag(sync=True)  # the frame of `moment`
+    film = tr.Bytes().tag(sync=True)  # u32 length | frame, of every moment; empty where `past` is asked for
     status = tr.Unicode("ready").tag(sync=True)
     kernel = tr.Bool(True).tag(sync=True)  # whether somebody answers requests
     request = tr.Dict({}).tag(sync=True)
@@ -94,7 +97,7 @@ class ChannelView(anywidget.AnyWidget):
     def show_atlas(self, atlas: Atlas) -> None:
         """Let the pointer look pictures up in `atlas`."""
         header = {"scale": atlas.scale, "shape": atlas.mean.shape[:2], "image": atlas.mean.shape[3:]}
-        self.atlas = message(header, atlas.mean, atlas.sigma, atlas.sigma_range)
+        self.atlas = gzip.compress(message(header, atlas.mean, atlas.sigma, atlas.sigma_range), FAST, mtime=0)
 
     def set_points(
         self, labels: Int[np.ndarray, " n"], class_names: Sequence[str], images: UInt8[np.ndarray, "n h w c"]
@@ -105,7 +108,7 @@ class ChannelView(anywidget.AnyWidget):
         if unnamed:
             raise ValueError(f"labels: expected -1 to {len(names) - 1}, one name a class, found {unnamed[:5]}")
         with self.hold_sync():
-            self.images = images.tobytes()
+            self.images = gzip.compress(images.tobytes(), FAST, mtime=0)
             shape = {"image": list(images.shape[1:])}
             self.points = {"labels": labels, "names": names, "colours": class_colours(len(names))} | shape
 
@@ -115,12 +118,15 @@ class ChannelView(anywidget.AnyWidget):
         """Which training images carry a label given by hand, their points (-1: not among them), and what went wrong."""
         self.given = {"images": images, "labels": labels, "points": points, "undo": undo, "fault": fault}
 
-    def show_moments(self, moments: list[dict[str, float | str]]) -> None:
-        """Which moments of the past can be gone to; the view is back in the present where these are of another run."""
+    def show_moments(self, moments: list[dict[str, float | str]], frames: Sequence[bytes] = ()) -> None:
+        """Which moments of the past can be gone to; the view is back in the present where these are of another run.
+
+        Their `frames`, where they are sent along, need nobody to answer `moment`.
+        """
         with self.hold_sync():
             if len(moments) < len(self.moments):
                 self.moment = -1
-            self.moments = moments
+            self.moments, self.film = moments, b"".join(struct.pack("<I", len(frame)) + frame for frame in frames)
 
     def show_past(self, frame: bytes) -> None:
         """Answer `moment` with the frame that was kept."""

@@ -1,5 +1,6 @@
 """The message of ChannelView, read back byte by byte, and what `show` and `set_points` refuse."""
 
+import gzip
 import json
 import re
 
@@ -164,7 +165,7 @@ def test_points_have_a_colour_for_every_name_and_fix_the_number_of_points():
     view = ChannelView()
     images = np.arange(N * H * W * C, dtype=np.uint8).reshape(N, H, W, C)
     view.set_points(np.array([0, 1, 2, -1, 0, 1, 2]), ("cat", "<b>dog</b>", "eel"), images)
-    assert view.points["image"] == [H, W, C] and view.images == images.tobytes()
+    assert view.points["image"] == [H, W, C] and gzip.decompress(view.images) == images.tobytes()
     assert view.points["labels"] == [0, 1, 2, -1, 0, 1, 2] and view.points["names"] == ["cat", "<b>dog</b>", "eel"]
     assert len(view.points["colours"]) == 3
     view.show(make_frame())
@@ -180,8 +181,9 @@ def test_an_atlas_comes_back_within_half_a_quantum():
     mean, sigma = rng.random((K, 4, 4, H, W, C)), rng.uniform(LOW, HIGH, (K, 4, 4, 1, 1, 1))
     view = ChannelView()
     view.show_atlas(Atlas(2.5, mean, sigma, (LOW, HIGH)))
-    at = 4 + int.from_bytes(view.atlas[:4], "little")
-    header, body = json.loads(view.atlas[4:at]), np.frombuffer(view.atlas[at:], np.uint8)
+    sent = gzip.decompress(view.atlas)
+    at = 4 + int.from_bytes(sent[:4], "little")
+    header, body = json.loads(sent[4:at]), np.frombuffer(sent[at:], np.uint8)
     assert header == {"scale": 2.5, "shape": [K, 4], "image": [H, W, C], "sigma": [1, 1]}
     np.testing.assert_allclose(body[: mean.size] / 255, mean.ravel(), atol=0.51 / 255)
     found = LOW + body[mean.size :] / 255 * (HIGH - LOW)
@@ -203,3 +205,11 @@ def test_what_the_browser_asks_for_is_heard():
     assert heard == [{"do": "undo", "id": "1"}, {"do": "go", "moment": 1}]
     view.show_moments([{"epoch": 0.1, "event": ""}])
     assert view.moment == -1  # another run: nothing of the old one's past is left on screen
+
+
+def test_the_frames_of_a_past_are_sent_with_it_where_they_are_known():
+    view, moments = ChannelView(), [{"epoch": 0.5, "event": ""}, {"epoch": 1.5, "event": ""}]
+    view.show_moments(moments, [b"half", b"one and a half"])
+    assert view.film == b"\x04\0\0\0half" + b"\x0e\0\0\0one and a half"
+    view.show_moments([*moments, {"epoch": 2.0, "event": ""}])
+    assert view.film == b"" and len(view.moments) == 3

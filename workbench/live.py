@@ -71,7 +71,7 @@ class LiveRun:
             self._wanted = then or saved.trainer.config
             self.trainer, self.state, self.curves = saved.trainer, saved.state, list(saved.history)
             self._saved, self.status = True, "saved run"
-            self.view.show_moments(self.film.listing())
+            self.view.show_moments(self.film.listing(), [moment.frame for moment in self.film.moments])
             self._publish(whole=True)
 
         self._command(put)

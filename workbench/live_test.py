@@ -15,6 +15,7 @@ from mixvae.example_runs import STAGES, UNLABELLED, same, tiny_config, tiny_data
 from mixvae.runs import Snapshot, fit
 from mixvae.schedules import constant
 from workbench.channel_view import ChannelView, Frame, check
+from workbench.film import Film, Moment
 from workbench.knobs import idle
 from workbench.live import LiveRun
 
@@ -47,8 +48,8 @@ class Screen:
     def show_given(self, images, labels, points, undo, fault=""):
         self.given = {"images": images, "labels": labels, "points": points, "undo": undo, "fault": fault}
 
-    def show_moments(self, moments):
-        self.moments = moments
+    def show_moments(self, moments, frames=()):
+        self.moments, self.film = moments, list(frames)
 
     def show_past(self, frame: bytes):
         self.past = frame
@@ -572,9 +573,12 @@ def test_the_same_config_builds_nothing(live, screen):
 
 
 def test_a_saved_run_is_shown_as_it_is(live, screen, saved):
-    live.show(saved)
+    live.show(saved, film=Film([Moment(0.5, "", b"half"), Moment(1.0, "", b"whole")]))
     assert live.settled() and live.status == screen.frames[-1].status == "saved run"
     assert screen.frames[-1].step == 6 and live.state is saved.state and live.curves == saved.history
+    assert [moment["epoch"] for moment in screen.moments] == [0.5, 1.0] and screen.film == [b"half", b"whole"]
+    live.step()
+    assert live.settled() and screen.moments[0]["epoch"] == 0 and screen.film == []  # the run's own are asked for
 
 
 @pytest.mark.parametrize("command", ["start", "step"])

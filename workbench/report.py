@@ -22,9 +22,10 @@ from workbench.scores import scores
 from workbench.snapshot import Points, show_saved
 from workbench.sweep import commit, config_hash
 
-TEMPLATE = Path(__file__).with_suffix(".html")
+PAGE = Path(__file__).parent / "page"
 PACKAGES = ("mixvae", "jax", "flax", "optax")
 TOLD = ("points", "status", "given", "moments", "moment", "kernel")
+SENT = ("frame", "atlas", "images", "film")
 WHOLE = ("test_images", "active_channels")  # scores that are counts
 
 
@@ -33,33 +34,24 @@ def report(snapshot: Snapshot, dataset: Dataset, film: Film, title: str) -> str:
     trainer = snapshot.trainer
     view = ChannelView()
     points = show_saved(view, snapshot, dataset, film)
+    view.show_moments(film.listing(), [moment.frame for moment in film.moments])
     figures = history_charts(snapshot, points, dataset)
     config = trainer.config
-    made = {"config": config_hash(config), "seed": config.train.seed, "commit": commit() or "unknown"}
-    made |= {"Python": platform.python_version()} | {package: version(package) for package in PACKAGES}
     found = {name: shown(name, value) for name, value in scores(snapshot, dataset).items()}
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    return Template(part("report.html")).substitute(
         title=html.escape(title),
         summary=html.escape(
             f"{dataset.name}, {len(dataset.x_train)} training images, {len(snapshot.history)} epochs. Move the pointer "
             "over a plane, or focus it and use the arrow keys: the picture is what the latent there decodes to."
         ),
-        style=str(view._css),
+        style=part("page.css"),
         charts="".join(f'<div id="chart{i}"></div>' for i in range(len(figures))),
         scores=table(found),
-        versions=table(made),
+        versions=table({"config": config_hash(config), "seed": config.train.seed} | made()),
         config=html.escape(dump_config(config)),
-        vega=vl_convert.javascript_bundle(),
-        view=str(view._esm),
-        packed=in_script(
-            {
-                "frame": packed(view.frame),
-                "atlas": packed(view.atlas),
-                "images": packed(view.images),
-                "film": [packed(moment.frame) for moment in film.moments],
-            }
-        ),
-        state=in_script({name: getattr(view, name) for name in TOLD}),
+        vega=vega(),
+        script=part("page.js"),
+        widget=in_script(still(view)),
         specs=in_script([figure.to_dict() for figure in figures]),
     )
 
@@ -74,10 +66,36 @@ def history_charts(snapshot: Snapshot, points: Points, dataset: Dataset) -> list
     ]
 
 
+def still(view: ChannelView) -> dict[str, object]:
+    """A view as `hold` of page.js takes it: module, style, state, and what of the state is bytes."""
+    return {
+        "esm": f"data:text/javascript;base64,{base64.b64encode(str(view._esm).encode()).decode()}",
+        "css": str(view._css),
+        "state": {name: getattr(view, name) for name in TOLD},
+        "bytes": {name: base64.b64encode(getattr(view, name)).decode() for name in SENT},
+    }
+
+
+def made() -> dict[str, str]:
+    """What made a page."""
+    versions = {package: version(package) for package in PACKAGES}
+    return {"commit": commit() or "unknown", "Python": platform.python_version()} | versions
+
+
+def part(name: str) -> str:
+    """A file that pages are made of."""
+    return (PAGE / name).read_text(encoding="utf-8")
+
+
+def vega() -> str:
+    """Vega, Vega-Lite and vegaEmbed, packed."""
+    return packed(vl_convert.javascript_bundle().encode())
+
+
 def table(rows: dict[str, object]) -> str:
     """Two columns of HTML."""
     lines = (f"<tr><th>{html.escape(name.replace('_', ' '))}<td>{html.escape(str(v))}" for name, v in rows.items())
-    return f"<table>{''.join(lines)}</table>"
+    return f'<table class="facts">{"".join(lines)}</table>'
 
 
 def shown(name: str, value: float) -> str:

@@ -23,9 +23,23 @@ export function decode(view) {
   return { ...header, k, n, z, opacity, owner, certainty, error, ...images(header, take, k) };
 }
 
-export function decodeAtlas(view) {
-  const { header, take } = open(view), [k, cells] = header.shape;
+export async function inflate(view) {
+  const stream = new Blob([view]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new DataView(await new Response(stream).arrayBuffer());
+}
+
+export async function decodeAtlas(packed) {
+  const { header, take } = open(await inflate(packed)), [k, cells] = header.shape;
   return { ...header, k, cells, ...images(header, take, k * cells * cells) };
+}
+
+export function decodeFilm(view) {
+  const frames = [];
+  for (let at = 0, length; at < view.byteLength; at += 4 + length) {
+    length = view.getUint32(at, true);
+    frames.push(new DataView(view.buffer, view.byteOffset + at + 4, length));
+  }
+  return frames;
 }
 
 const rgb = (bytes, pixel, colour) => bytes[3 * pixel + colour];

@@ -3,6 +3,7 @@
 
 const STRIDE = 6; // pixels that an arrow key moves the pointer
 const CLICK = 4; // pixels of a lasso that is none
+const EXPORTED = Boolean(globalThis.__MARIMO_STATIC__); // a notebook's page that nobody answers
 
 function render({ model, el }) {
   const root = make(el, "div", "cv"), words = makeWords(root), stage = make(root, "div", "cv-stage");
@@ -12,10 +13,11 @@ function render({ model, el }) {
   const look = {
     strips: { mean: document.createElement("canvas"), sigma: document.createElement("canvas") },
     by: "label", as: "dots", scale: "shared", shared: WHOLE, hidden: new Set(), selected: [], lasso: null,
-    given: new Map(), kernel: model.get("kernel"), anySheet: () => (sheet ??= thumbs()),
+    given: new Map(), kernel: model.get("kernel") && !EXPORTED, anySheet: () => (sheet ??= thumbs()),
   };
   let frame = null, atlas = null, fresh = true, pointer = null, scheduled = 0, announcing = 0, plan = null, sheet = null;
-  let asked = 0;
+  let asked = 0, images = null, film = [];
+  const latest = {};
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "img");
   told.setAttribute("aria-live", "polite");
@@ -23,16 +25,23 @@ function render({ model, el }) {
   const redraw = () => (scheduled ||= requestAnimationFrame(paint));
   const renew = () => ((fresh = true), redraw());
   const leave = () => ((pointer = null), redraw());
-  const survey = () => ((atlas = model.get("atlas")?.byteLength ? decodeAtlas(model.get("atlas")) : null), redraw());
+  const survey = () => unpack("atlas", decodeAtlas, (read) => (atlas = read));
+  const collect = () => unpack("images", inflate, (read) => ([images, sheet] = [read, null]));
+  const rewind = () => ((film = model.get("film") ? decodeFilm(model.get("film")) : []), renew());
   const choose = (points) => ((look.selected = points), redraw());
   const tell = (name, value) => (model.set(name, value), model.save_changes());
   const ask = (request) => tell("request", { ...request, id: `${Date.now()}.${asked++}` });
   const go = (moment) => (tell("moment", moment), redraw());
   const thumbs = () => {
-    const bytes = model.get("images");
-    if (!bytes?.byteLength || !look.theme) return null;
-    return makeSheet(look.points, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), look.theme);
+    if (!images || !look.theme) return null;
+    return makeSheet(look.points, new Uint8Array(images.buffer), look.theme);
   };
+
+  async function unpack(name, read, keep) {
+    const turn = (latest[name] = (latest[name] ?? 0) + 1), packed = model.get(name);
+    const found = packed?.byteLength ? await read(packed) : null;
+    if (latest[name] === turn) keep(found), redraw();
+  }
 
   const chosen = (name, value) => {
     look[name] = value;
@@ -58,7 +67,8 @@ function render({ model, el }) {
 
   function paint() {
     scheduled = 0;
-    const shown = model.get("moment") >= 0 && model.get("past")?.byteLength ? model.get("past") : model.get("frame");
+    const moment = model.get("moment"), past = moment < 0 ? null : film[moment] ?? model.get("past");
+    const shown = past?.byteLength ? past : model.get("frame");
     if (fresh && shown?.byteLength) receive(decode(shown));
     fresh = false;
     plan = layout(Math.max(160, Math.floor(root.clientWidth)), frame?.k ?? 10);
@@ -74,7 +84,7 @@ function render({ model, el }) {
     else drawInvitation(context, plan, status, look.theme);
     showTip(look.lasso ? null : latent, plan.width);
     selection();
-    time(model.get("moments") ?? [], model.get("moment"));
+    time(EXPORTED && !film.length ? [] : model.get("moments") ?? [], moment);
     announcing ||= setTimeout(announce, 1000);
   }
 
@@ -184,7 +194,7 @@ function render({ model, el }) {
   const size = new ResizeObserver(redraw), page = new MutationObserver(redraw);
   const handlers = {
     "change:frame": renew, "change:past": renew, "change:moment": renew, "change:atlas": survey, "change:points": redraw,
-    "change:images": () => ((sheet = null), redraw()), "change:given": redraw, "change:moments": redraw,
+    "change:images": collect, "change:film": rewind, "change:given": redraw, "change:moments": redraw,
     "change:status": redraw,
   };
   const heard = {
@@ -199,6 +209,8 @@ function render({ model, el }) {
   for (const [event, handler] of Object.entries(handlers)) model.on(event, handler);
   announce();
   survey();
+  collect();
+  rewind();
 
   return () => {
     cancelAnimationFrame(scheduled);

@@ -1,0 +1,45 @@
+// What a page without a kernel does itself: hold widgets as they were, draw charts, be light and open on paper.
+
+const bytes = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+
+// A widget in a shadow of `place`, where its style reaches nothing else; it may change its state, and nobody hears of it.
+async function hold(place, { esm, css, state }) {
+  const shadow = place.attachShadow({ mode: "open" }), handlers = {};
+  shadow.append(Object.assign(document.createElement("style"), { textContent: css }));
+  const model = {
+    get: (name) => state[name],
+    set(name, value) {
+      state[name] = value;
+      handlers[`change:${name}`]?.();
+    },
+    save_changes() {},
+    on: (event, handler) => (handlers[event] = handler),
+    off() {},
+  };
+  const { default: widget } = await import(esm);
+  widget.render({ model, el: shadow.appendChild(document.createElement("div")) });
+}
+
+// The text that is packed in the script of this id.
+async function unpack(id) {
+  const stream = new Blob([bytes(document.getElementById(id).textContent)]).stream();
+  return new Response(stream.pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
+async function loadVega() {
+  const script = document.createElement("script");
+  document.head.append(Object.assign(script, { textContent: await unpack("vega") }));
+}
+
+let vega = null;
+async function chart(place, spec) {
+  await (vega ??= loadVega());
+  const theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : undefined;
+  await vegaEmbed(place, spec, { actions: false, renderer: "svg", theme, config: { background: "transparent" } });
+}
+
+addEventListener("beforeprint", () => {
+  document.documentElement.classList.add("light");
+  for (const closed of document.querySelectorAll("details")) closed.open = true;
+});
+addEventListener("afterprint", () => document.documentElement.classList.remove("light"));
