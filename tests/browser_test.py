@@ -8,16 +8,35 @@ import pytest
 
 playwright = pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[test]'")
 
-from browser import CHROMIUM, ROOT, open_page, paints, sentence, serve, status, texts, wait_for  # noqa: E402
+from browser import CHROMIUM, RECORD, ROOT, open_page, paints, sentence, serve, status, texts, wait_for  # noqa: E402
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CI"), reason="there is no Chromium: apt-get install chromium"
 )
 
 
+ENDED = """
+@app.cell
+def _(live):
+    import tempfile
+    import weakref
+    from pathlib import Path
+
+    run = Path(tempfile.mkdtemp(dir={folder!r})) / "ended"
+    weakref.finalize(live, run.touch)
+    mo.Html(f'<span class="run">{{run}}</span>')
+    return
+
+
+if __name__ =="""  # a last cell: the file that is there once the page's run has ended
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    with serve(ROOT / "notebooks" / "decentralized.py", tmp_path_factory.mktemp("server") / "log") as address:
+    folder, workbench = tmp_path_factory.mktemp("server"), ROOT / "notebooks" / "decentralized.py"
+    notebook = folder / workbench.name
+    notebook.write_text(workbench.read_text().replace("if __name__ ==", ENDED.format(folder=str(folder))))
+    with serve(notebook, folder / "log") as address:
         yield address
 
 
@@ -74,8 +93,7 @@ def test_sliders_answer_while_it_trains(page):
     first = wait_for(lambda: [p for p in paints(page) if 0 < p.step < 2000], 60, "a frame of a new run")[0]
     tau, k_active = page.get_by_role("slider").nth(0), page.get_by_role("slider").nth(1)
     tau.press("ArrowRight")
-    moved = wait_for(lambda: [p for p in paints(page) if p.tau > first.tau], 20, "a frame at the new tau")[0]
-    assert moved.step > first.step
+    wait_for(lambda: any(p.tau > first.tau and p.step > first.step for p in paints(page)), 20, "steps at the new tau")
     k_active.press("ArrowLeft")
     wait_for(lambda: "off schedule: tau = 1.1, k_active = 9" in sentence(page), 20, "the knobs in words")
     wait_for(lambda: "locked" in texts(page), 20, "a locked channel")
@@ -190,6 +208,26 @@ def test_another_run_stands_beside_the_live_one(page):
     second = page.locator("canvas.cv-canvas").nth(1)
     wait_for(lambda: second.bounding_box()["height"] > 300, 20, "their size")
     wait_for(lambda: page.get_by_text("train.starts").count() > 0, 20, "the settings that differ")
+
+
+def test_two_pages_do_not_disturb_each_other_and_closing_one_ends_its_run(url, page):
+    second = page.context.new_page()
+    second.add_init_script(RECORD)
+    second.goto(url)
+    page.get_by_role("button", name="Train").click()
+    wait_for(lambda: second.locator(".cv-status").count() and status(second) == "saved run", 60, "a second page")
+    wait_for(lambda: status(page).startswith("training") and 1 < paints(page)[-1].step < 2000, 120, "training")
+    second.get_by_role("slider").nth(0).press("ArrowRight")
+    wait_for(lambda: paints(second)[-1].tau == pytest.approx(1.1), 20, "the second page's tau")
+    second.get_by_role("button", name="Step").click()
+    wait_for(lambda: paints(second)[-1].step == 1, 120, "the second page's first step")
+    step, ended = paints(page)[-1].step, Path(page.locator(".run").inner_text())
+    wait_for(lambda: paints(page)[-1].step > step, 20, "further steps of the first page")
+    assert {frame.tau for frame in paints(page)} == {1.0} and status(second) == "paused" and not ended.exists()
+    page.close()
+    wait_for(ended.exists, 30, "the end of the first page's run")
+    second.get_by_role("button", name="Step").click()
+    wait_for(lambda: paints(second)[-1].step == 2, 20, "the second page's second step")
 
 
 def test_the_estimators_are_measured_on_demand_and_the_section_stays_open(page):
