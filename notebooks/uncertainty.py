@@ -175,7 +175,7 @@ def _(dataset, saved):
         _x = dataset.x_test[:500] / np.float32(255)
         _noise = np.random.default_rng(0).uniform(size=_x.shape).astype(np.float32)
         _inputs = {f"turned by {a}°": rotated(_x, a) for a in (0, 30, 60, 90, 180)}
-        _inputs |= {"upside down in tone, 1 - x": 1 - _x, "uniform noise": _noise}
+        _inputs |= {"negatives, 1 - x": 1 - _x, "uniform noise": _noise}
         _rows = [told(saved.trainer.model, saved.state, name, x) for name, x in _inputs.items()]
     mo.vstack(
         [
