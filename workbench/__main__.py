@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import yaml
 from tqdm import tqdm
 
@@ -50,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--light", action="store_true", help="at the end keep the averaged weights alone, in half precision"
     )
+    one.add_argument(
+        "--hosts",
+        metavar="HOST:PORT,N,ID",
+        help="be number ID, from 0, of N processes that train together; number 0 listens at HOST:PORT, writes and prints; "
+        "auto: as Slurm, Open MPI or a TPU pod says",
+    )
     one.set_defaults(run=train, resume="with --out, the same command goes on from the last epoch")
     many = commands.add_parser("sweep", help="run an experiment, arms x seeds, and keep a row of results for each run")
     many.add_argument("experiment", choices=sorted(EXPERIMENTS), help="; ".join(sorted(EXPERIMENTS)))
@@ -85,7 +92,13 @@ def train(arguments: argparse.Namespace) -> int:
     """Train with a progress bar and print the scores of the final epoch."""
     config = override(presets.read_config(arguments.config), parse_settings(arguments.set))
     out, light = arguments.out, arguments.light
+    if arguments.hosts:
+        join(arguments.hosts)
     use_compilation_cache()
+    if jax.process_index() > 0:
+        for _ in fit(config):
+            pass
+        return 0
     dataset = load_dataset(config.data.name, validation=config.data.validation)
     sizes = f"{len(dataset.x_train)} training images, {len(dataset.x_test)} test images"
     print(f"{dataset.name}: {sizes}; K = {config.model.num_components}")
@@ -109,6 +122,20 @@ def train(arguments: argparse.Namespace) -> int:
     for name, value in scores(snapshot, dataset).items():
         print(f"  {name:22} {value:.4f}")
     return 0
+
+
+def join(hosts: str):
+    """Make this process one of those that train together. Raises ValueError where `hosts` does not say which."""
+    try:
+        if hosts == "auto":
+            return jax.distributed.initialize()
+        address, number, this = hosts.split(",")
+        jax.distributed.initialize(address, int(number), int(this), cluster_detection_method="deactivate")
+    except (ValueError, IndexError) as error:
+        raise ValueError(
+            f"--hosts {hosts}: expected HOST:PORT,N,ID, as in 10.0.0.1:1234,2,0 for the first of two, or auto where "
+            f"Slurm, Open MPI or a TPU pod started this process ({error})"
+        ) from None
 
 
 def run_sweep(arguments: argparse.Namespace) -> int:
