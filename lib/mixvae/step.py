@@ -79,7 +79,7 @@ def run_steps(
     steps: Int[Array, ""],
     spread: NamedSharding | None = None,
 ) -> tuple[Moving, dict[str, Array]]:
-    """`steps` steps with the knobs [i] of each, on weights begun at step `begun`, every batch laid out as `spread` says.
+    """`steps` steps with the knobs [i] of each, on weights begun at step `begun`, each batch `spread` over devices.
 
     The terms come as columns whose first `steps` rows are filled.
     """
@@ -136,7 +136,7 @@ def descend(
 def over_devices(batch_size: int) -> NamedSharding | None:
     """A batch in equal parts on all devices, those of other processes too; None where there is one device.
 
-    Where the batch has no equal parts a warning says that one device trains; with several processes ValueError is raised.
+    A batch that has no equal parts trains on one device, and a warning says so; several processes raise ValueError.
     """
     devices = jax.devices()
     if len(devices) == 1:
