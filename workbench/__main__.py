@@ -1,10 +1,13 @@
 """python -m workbench train CONFIG | report RUN_OR_NOTEBOOK | sweep EXPERIMENT | tables"""
 
 import argparse
+import re
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
+import jax
 import yaml
 from tqdm import tqdm
 
@@ -14,13 +17,15 @@ from mixvae.runs import CONFIG, fit, open_run, save, write_atomically
 from mixvae.settings import nearest
 from workbench import presets, tables
 from workbench.cache import use_compilation_cache
+from workbench.cluster import connect
 from workbench.experiments import EXPERIMENTS
 from workbench.film import load_film
 from workbench.offline import offline
 from workbench.report import report
+from workbench.rows import RESULTS
 from workbench.scores import scores
 from workbench.snapshot import Recorder
-from workbench.sweep import RESULTS, ROOT, jobs, sweep
+from workbench.sweep import ROOT, jobs, sweep
 
 SHOWN = ("clustering_accuracy", "nmi", "label_accuracy", "active_channels", "seconds")
 
@@ -51,6 +56,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--light", action="store_true", help="at the end keep the averaged weights alone, in half precision"
     )
+    one.add_argument(
+        "--hosts",
+        metavar="HOST:PORT,N,ID",
+        help="be number ID, from 0, of N processes that train together, where number 0 listens at HOST:PORT; "
+        "or auto, under Slurm, Open MPI or on a TPU pod",
+    )
     one.set_defaults(run=train, resume="with --out, the same command goes on from the last epoch")
     many = commands.add_parser("sweep", help="run an experiment, arms x seeds, and keep a row of results for each run")
     many.add_argument("experiment", choices=sorted(EXPERIMENTS), help="; ".join(sorted(EXPERIMENTS)))
@@ -58,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
     many.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="other seeds than the experiment's own")
     many.add_argument(
         "--together", type=int, default=1, metavar="N", help="train N seeds of an arm at once, which a GPU has room for"
+    )
+    many.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run them on the workers of this Dask scheduler, as in tcp://10.0.0.1:8786",
     )
     many.set_defaults(run=run_sweep, resume="finished runs keep their rows, and the same command goes on")
     page = commands.add_parser(
@@ -85,23 +101,28 @@ def parse_settings(pairs: list[str]) -> dict:
 
 
 def train(arguments: argparse.Namespace) -> int:
-    """Train with a progress bar and print the scores of the final epoch."""
+    """Train with a progress bar and print the scores of the final epoch; of several processes the first alone tells."""
     config = override(presets.read_config(arguments.config), parse_settings(arguments.set))
     out, light = arguments.out, arguments.light
+    if arguments.hosts:
+        join(arguments.hosts)
     use_compilation_cache()
+    tells = jax.process_index() == 0
     dataset = load_dataset(config.data.name, validation=config.data.validation)
     sizes = f"{len(dataset.x_train)} training images, {len(dataset.x_test)} test images"
     print(f"{dataset.name}: {sizes}; K = {config.model.num_components}")
     start, snapshot = time.perf_counter(), None
-    recorder = Recorder(dataset, out) if out else None
+    recorder = Recorder(dataset, out) if out and tells else None
     steps = len(dataset.x_train) // config.train.batch_size * config.train.epochs
-    with tqdm(total=steps, unit=" steps", mininterval=0.5) as bar:
+    with tqdm(total=steps, unit=" steps", mininterval=0.5, disable=not tells) as bar:
         for snapshot in fit(config, dataset, out, bar.update):
             row = snapshot.history[-1]
             if recorder:
                 recorder.record(snapshot)
             bar.update(row["step"] - bar.n)
             bar.set_postfix({k: f"{row[k]:.3f}" for k in ("epoch", "loss", "recon", "kl_z", "effective_channels")})
+    if not tells:
+        return 0
     if snapshot is None:
         print(f"{out} is at its last epoch already; nothing was trained")
         snapshot = open_run(out, dataset)
@@ -114,6 +135,24 @@ def train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def join(hosts: str):
+    """Make this process one of those that train together. Raises ValueError or OSError where it cannot be one."""
+    named = re.fullmatch(r"(\S+:\d+),(\d+),(\d+)", hosts)
+    expected = "HOST:PORT,N,ID with ID below N, as in 10.0.0.1:1234,2,0 for the first of two"
+    if (not named and hosts != "auto") or (named and int(named[3]) >= int(named[2])):
+        raise ValueError(f"--hosts {hosts}: expected {expected}; or auto, under Slurm, Open MPI or on a TPU pod")
+    try:
+        if named:
+            print(f"process {named[3]} of {named[2]}: waiting for the others at {named[1]}", flush=True)
+            jax.distributed.initialize(named[1], int(named[2]), int(named[3]), cluster_detection_method="deactivate")
+        else:
+            jax.distributed.initialize()
+    except ValueError:
+        raise ValueError(f"--hosts auto: found neither Slurm, Open MPI nor a TPU pod; give {expected}") from None
+    except RuntimeError as error:
+        raise OSError(f"--hosts {hosts}: {error}") from None
+
+
 def run_sweep(arguments: argparse.Namespace) -> int:
     """Run the jobs of an experiment that have no row yet; 1 where one of them failed."""
     plan, failed = EXPERIMENTS[arguments.experiment], 0
@@ -124,15 +163,21 @@ def run_sweep(arguments: argparse.Namespace) -> int:
             raise ValueError(nearest(f"the arm {arm!r} of {arguments.experiment}", arm, plan.arms))
     print(f"{plan.question} Rows: {RESULTS / arguments.experiment}.csv")
     todo = jobs(arguments.experiment, arguments.arm, arguments.seeds)
-    for done, (job, row) in enumerate(sweep(todo, together=arguments.together), 1):
-        name = f"{done} of {len(todo)}  {job.arm}, seed {job.config.train.seed}"
-        if row is None:
-            print(f"{name}: has its row already", flush=True)
-        elif isinstance(row, Exception):
-            failed += 1
-            print(f"{name}: {type(row).__name__}: {row}", file=sys.stderr, flush=True)
-        else:
-            print(f"{name}: {', '.join(f'{k} {row[k]:.4g}' for k in SHOWN if k in row)}", flush=True)
+    with connect(arguments.scheduler) if arguments.scheduler else nullcontext() as client:
+        if client:
+            print(f"{arguments.scheduler}: {len(client.nthreads())} workers now; more may join at any time", flush=True)
+        for done, (job, row) in enumerate(sweep(todo, together=arguments.together, client=client), 1):
+            name = f"{done} of {len(todo)}  {job.arm}, seed {job.config.train.seed}"
+            if row is None:
+                print(f"{name}: has its row already", flush=True)
+            elif isinstance(row, Exception):
+                failed += 1
+                print(f"{name}: {type(row).__name__}: {row}", file=sys.stderr, flush=True)
+            else:
+                print(f"{name}: {', '.join(f'{k} {row[k]:.4g}' for k in SHOWN if k in row)}", flush=True)
+    if failed:
+        kept = RESULTS / f"{arguments.experiment}_failures.csv"
+        print(f"{failed} of {len(todo)} failed, see {kept}; the same command runs them again", file=sys.stderr)
     return int(failed > 0)
 
 

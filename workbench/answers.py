@@ -16,8 +16,9 @@ from mixvae import fit, load_dataset
 from mixvae.config_file import override
 from workbench.charts import LINE, PAGE, title
 from workbench.experiments import EXPERIMENTS
+from workbench.rows import RESULTS
 from workbench.scores import scores
-from workbench.sweep import RESULTS, Job, finished, jobs, sweep
+from workbench.sweep import Job, finished, jobs, sweep
 
 SMALL = {  # seconds an arm
     "data.name": "digits",

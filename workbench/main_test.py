@@ -1,6 +1,7 @@
 """The command line: `main` as the shell calls it."""
 
 import re
+import sys
 
 import pytest
 
@@ -212,3 +213,18 @@ def test_help_names_every_preset(capsys):
         main(["train", "--help"])
     text = capsys.readouterr().out
     assert ended.value.code == 0 and all(path.stem in text for path in CONFIGS.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "http://127.0.0.1:8786"])
+def test_an_address_where_no_scheduler_answers_is_a_line_that_names_it(address, capsys):
+    dask = pytest.importorskip("dask", reason="Dask is not installed: pip install -e '.[cluster]'")
+    with dask.config.set({"distributed.comm.timeouts.connect": "0.5s"}):
+        assert main(["sweep", "label_free", "--scheduler", address]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: no Dask scheduler answers at {address!r} (") and "start one with `dask" in line
+
+
+def test_without_the_extra_a_line_names_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["sweep", "label_free", "--scheduler", "127.0.0.1:1"]) == 1
+    assert capsys.readouterr().err == "error: --scheduler needs the extra 'cluster': pip install -e '.[cluster]'\n"

@@ -1,32 +1,28 @@
 """An experiment as a list of jobs, arms x seeds: each a process of its own and, once finished, a row of results."""
 
 import hashlib
-import io
-import os
 import subprocess
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import jax
-import polars as pl
 
 from mixvae import Config, Dataset, load_dataset
 from mixvae.config_file import dump_config
 from mixvae.ensemble import fit_together
 from mixvae.runs import Snapshot, fit, save, write_atomically
 from workbench.cache import use_compilation_cache
+from workbench.cluster import on_cluster
 from workbench.details import Details
 from workbench.experiments import EXPERIMENTS
+from workbench.process import one_by_one
+from workbench.rows import RESULTS, of, put, read
 from workbench.scores import scores
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "data" / "results"
 RUNS = ROOT / "data" / "runs"
 
 
@@ -48,6 +44,14 @@ class Job(NamedTuple):
         return {"arm": self.arm, "seed": self.config.train.seed, "config_hash": self.config_hash}
 
 
+class Reached(NamedTuple):
+    """What comes back of a run: figures of its row, the details that its experiment keeps, its light copy's files."""
+
+    figures: dict[str, Any]
+    details: Details
+    files: dict[str, bytes]
+
+
 def config_hash(config: Config) -> str:
     """Twelve hexadecimal digits of the whole config, seed included."""
     return hashlib.sha256(dump_config(config).encode()).hexdigest()[:12]
@@ -64,34 +68,52 @@ def jobs(experiment: str, arms: list[str] | None = None, seeds: list[int] | None
 
 
 def sweep(
-    todo: list[Job], folder: Path = RESULTS, runs: Path = RUNS, together: int = 1
+    todo: list[Job], folder: Path = RESULTS, runs: Path = RUNS, together: int = 1, client: Any = None
 ) -> Iterator[tuple[Job, dict[str, Any] | Exception | None]]:
     """Every job, with its row, the error that ended it, or None where its row was there already.
 
-    Seeds of an arm are trained `together` at once. `seconds` is from the start of their process to its last score. A
-    light copy of every run stays in `runs`, under its config's hash.
+    Seeds of an arm are trained `together` at once, in a process of their own: here, one such process after another, or
+    on the workers of a Dask `client`, as they end. `seconds` is from the start of that process to its last score. A
+    light copy of every run stays in `runs`, under its config's hash; an error stays among the failures in `folder`
+    until its job succeeds.
     """
-    for group in groups(todo, together):
-        for job in group:
-            if finished(job, folder):
-                yield job, None
-        group = [job for job in group if not finished(job, folder)]
-        if not group:
-            continue
-        about, start = [described(job) for job in group], time.perf_counter()
-        try:
-            with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as process:
-                details = EXPERIMENTS[group[0].experiment].details
-                reached = process.submit(reach, [job.config for job in group], runs, details).result()
-        except Exception as error:
-            yield from ((job, error) for job in group)
-            continue
-        spent = {"seconds": round(time.perf_counter() - start, 1), "together": len(group)}
-        for job, known, (figures, details) in zip(group, about, reached, strict=True):
-            row = {**known, **spent, **figures}
-            append(folder / f"{job.experiment}_details.csv", *({**job.named, **detail} for detail in details))
-            append(folder / f"{job.experiment}.csv", row)
-            yield job, row
+    left = [job for job in todo if not finished(job, folder)]
+    yield from ((job, None) for job in todo if job not in left)
+    trained = groups(left, together)
+    calls = [([job.config for job in group], EXPERIMENTS[group[0].experiment].details) for group in trained]
+    for i, outcome in one_by_one(reach, calls) if client is None else on_cluster(client, reach, calls):
+        if isinstance(outcome, Exception):
+            yield from ((job, failed(job, outcome, folder)) for job in trained[i])
+        else:
+            reached, seconds = outcome
+            spent = {"seconds": round(seconds, 1), "together": len(reached)}
+            for job, run in zip(trained[i], reached, strict=True):
+                yield job, kept(job, run, spent, folder, runs)
+
+
+def kept(job: Job, run: Reached, spent: dict[str, Any], folder: Path, runs: Path) -> dict[str, Any]:
+    """The row of a run that ended well, written after its files and its details."""
+    (runs / job.config_hash).mkdir(parents=True, exist_ok=True)
+    for name, content in run.files.items():
+        write_atomically(runs / job.config_hash / name, content)
+    row = {**described(job), **spent, **run.figures}
+    put(folder / f"{job.experiment}_details.csv", job.named, *run.details)
+    put(folder / f"{job.experiment}_failures.csv", job.named)
+    put(folder / f"{job.experiment}.csv", job.named, row)
+    return row
+
+
+def failed(job: Job, error: Exception, folder: Path) -> Exception:
+    """The error, after it was written among the failures."""
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    put(folder / f"{job.experiment}_failures.csv", job.named, {"error": words})
+    return error
+
+
+def finished(job: Job, folder: Path) -> bool:
+    """Whether a job's row is there."""
+    rows = read(job.experiment, folder)
+    return not rows.is_empty() and not rows.filter(of(job.named)).is_empty()
 
 
 def groups(todo: list[Job], together: int) -> list[list[Job]]:
@@ -104,23 +126,9 @@ def groups(todo: list[Job], together: int) -> list[list[Job]]:
     return list(found.values())
 
 
-def end_with_parent():
-    """Let this process end where the one that started it was killed; else a run would go on for nobody."""
-
-    def watch():
-        parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def reach(
-    configs: list[Config], runs: Path, details: Callable[[Snapshot, Dataset], Details] | None
-) -> list[tuple[dict[str, Any], Details]]:
-    """Train configs that differ in their seed to the last epoch and keep the runs.
-
-    Of each its device and its scores, and the details that its experiment asks for.
-    """
+def reach(configs: list[Config], details: Callable[[Snapshot, Dataset], Details] | None) -> list[Reached]:
+    """Train configs that differ in their seed to the last epoch, and score them; nothing is written on this machine."""
+    made_by = {"commit": commit(), "device": jax.devices()[0].device_kind}
     use_compilation_cache()
     config = configs[0]
     dataset = load_dataset(config.data.name, validation=config.data.validation)
@@ -129,14 +137,17 @@ def reach(
     else:
         *_, alone = fit(config, dataset)
         last = [alone]
-    for snapshot in last:
-        config = snapshot.trainer.config
-        save(runs / config_hash(config), config, snapshot.state, snapshot.history, light=True)
-    device = jax.devices()[0].device_kind
     return [
-        ({"device": device, **scores(snapshot, dataset)}, details(snapshot, dataset) if details else [])
-        for snapshot in last
+        Reached({**made_by, **scores(run, dataset)}, details(run, dataset) if details else [], light(run))
+        for run in last
     ]
+
+
+def light(run: Snapshot) -> dict[str, bytes]:
+    """The files of a run's light copy, some megabytes."""
+    with TemporaryDirectory() as folder:
+        save(folder, run.trainer.config, run.state, run.history, light=True)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 def described(job: Job) -> dict[str, Any]:
@@ -149,7 +160,6 @@ def described(job: Job) -> dict[str, Any]:
         "labels": config.data.labels,
         "epochs": config.train.epochs,
         "starts": config.train.starts,
-        "commit": commit(),
     }
 
 
@@ -164,28 +174,3 @@ def commit() -> str:
         return git("rev-parse", "--short=12", "HEAD") + ("-changed" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
-
-
-def read(experiment: str, folder: Path = RESULTS) -> pl.DataFrame:
-    """The rows of an experiment; none where it was never run."""
-    path, hashed = folder / f"{experiment}.csv", {"config_hash": pl.String}  # one of digits alone is no number
-    return pl.read_csv(path, infer_schema_length=None, schema_overrides=hashed) if path.exists() else pl.DataFrame()
-
-
-def finished(job: Job, folder: Path) -> bool:
-    """Whether a job's row is there."""
-    rows = read(job.experiment, folder)
-    same = (pl.col("arm") == job.arm) & (pl.col("config_hash") == job.config_hash)
-    return not rows.is_empty() and not rows.filter(same).is_empty()
-
-
-def append(path: Path, *new: dict[str, Any]):
-    """More rows, by rename, in place of those of the same job; a figure that other rows lack is empty there."""
-    if not new:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows, added, content = read(path.stem, path.parent), pl.DataFrame(new), io.BytesIO()
-    if not rows.is_empty():
-        rows = rows.join(added, on=["arm", "config_hash"], how="anti")
-    pl.concat([rows, added], how="diagonal_relaxed").write_csv(content, float_precision=5)
-    write_atomically(path, content.getvalue())

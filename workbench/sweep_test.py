@@ -1,16 +1,11 @@
 """A sweep over a small experiment: rows, resumption, failures; and the tables made of rows."""
 
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import polars as pl
 import pytest
 
 from mixvae import Config, load_dataset
 from mixvae.runs import open_run
-from workbench import experiments, sweep, tables
+from workbench import experiments, process, sweep, tables
 from workbench.details import placed
 from workbench.experiments import EXPERIMENTS, Arm, Experiment
 
@@ -36,30 +31,17 @@ def small(monkeypatch):
     monkeypatch.setitem(EXPERIMENTS, "small", SMALL)
 
 
-def reached(config: Config, folder=None) -> dict:
+def reached(config: Config) -> sweep.Reached:
     """Stands for a training."""
     point = {"channel": 2, "z1": 0.5, "z2": -0.5, "label": config.train.seed}
-    return {"device": "none", "mse": 0.1 + config.train.seed / 10, "active_channels": 3}, [point] * 4
+    figures = {"device": "none", "mse": 0.1 + config.train.seed / 10, "active_channels": 3}
+    return sweep.Reached(figures, [point] * 4, {"note": config.model.conditioning.encode()})
 
 
 def swept(monkeypatch, folder, reach=reached, together=1, **chosen):
     """The outcomes of a sweep whose jobs run in this process."""
-
-    class Here:
-        def __init__(self, *_):
-            pass
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def submit(self, function, configs, runs, details):
-            return type("Future", (), {"result": lambda _: [reach(config) for config in configs]})()
-
-    monkeypatch.setattr(sweep, "ProcessPoolExecutor", Here)
-    return list(sweep.sweep(sweep.jobs("small", **chosen), folder, together=together))
+    monkeypatch.setattr(process, "apart", lambda _, configs, __: ([reach(config) for config in configs], 1.5))
+    return list(sweep.sweep(sweep.jobs("small", **chosen), folder, folder / "runs", together))
 
 
 def test_every_arm_and_seed_is_one_row_and_none_is_run_twice(small, monkeypatch, tmp_path):
@@ -67,11 +49,12 @@ def test_every_arm_and_seed_is_one_row_and_none_is_run_twice(small, monkeypatch,
     assert [(job.arm, row["seed"]) for job, row in first] == [("film", 1), ("none", 1)]
     again = swept(monkeypatch, tmp_path)
     assert [(job.arm, job.config.train.seed, row is None) for job, row in again] == [
-        ("film", 0, False),
-        ("none", 0, False),
         ("film", 1, True),
         ("none", 1, True),
+        ("film", 0, False),
+        ("none", 0, False),
     ]
+    assert all((tmp_path / "runs" / job.config_hash / "note").read_text() == job.arm for job, _ in again)
     rows = sweep.read("small", tmp_path)
     assert rows.height == 4 and rows["config_hash"].n_unique() == 4
     details = sweep.read("small_details", tmp_path)
@@ -83,46 +66,33 @@ def test_seeds_of_an_arm_are_trained_together_where_they_have_no_row(small, monk
     swept(monkeypatch, tmp_path, arms=["none"], seeds=[1])
     outcomes = swept(monkeypatch, tmp_path, together=2, seeds=[0, 1, 2])
     assert [(job.arm, job.config.train.seed, row and row["together"]) for job, row in outcomes] == [
+        ("none", 1, None),
         ("film", 0, 2),
         ("film", 1, 2),
-        ("none", 1, None),
-        ("none", 0, 1),
+        ("none", 0, 2),
+        ("none", 2, 2),
         ("film", 2, 1),
-        ("none", 2, 1),
     ]
 
 
-def test_a_job_that_fails_leaves_no_row_and_the_others_go_on(small, monkeypatch, tmp_path):
-    def fails_once(config):
+def test_a_job_that_fails_is_kept_among_the_failures_until_it_succeeds(small, monkeypatch, tmp_path):
+    def diverges(config):
         if config.model.conditioning == "film":
-            raise FloatingPointError("recon is no longer finite")
+            raise FloatingPointError("recon is\n  no longer finite")
         return reached(config)
 
-    outcomes = swept(monkeypatch, tmp_path, fails_once, seeds=[0])
-    assert isinstance(outcomes[0][1], FloatingPointError) and outcomes[1][1]["mse"] == 0.1
-    assert sweep.read("small", tmp_path)["arm"].to_list() == ["none"]
-
-
-def test_rows_of_the_same_job_are_replaced_and_a_hash_of_digits_alone_is_text(tmp_path):
-    path, one = tmp_path / "x.csv", {"arm": "a", "config_hash": "012345678901"}
-    sweep.append(path, *({**one, "epoch": epoch} for epoch in range(3)))
-    sweep.append(path, {**one, "arm": "b", "epoch": 7})
-    sweep.append(path, *({**one, "epoch": epoch} for epoch in range(5, 7)))
-    sweep.append(path)
-    assert sweep.read("x", tmp_path).rows() == [
-        ("b", "012345678901", 7),
-        ("a", "012345678901", 5),
-        ("a", "012345678901", 6),
-    ]
-
-
-def test_a_row_with_a_new_figure_leaves_it_empty_in_the_others(tmp_path):
-    sweep.append(tmp_path / "x.csv", {"arm": "a", "config_hash": "f", "mse": 0.5})
-    sweep.append(tmp_path / "x.csv", {"arm": "b", "config_hash": "f", "nmi": 0.25})
-    assert sweep.read("x", tmp_path).to_dicts() == [
-        {"arm": "a", "config_hash": "f", "mse": 0.5, "nmi": None},
-        {"arm": "b", "config_hash": "f", "mse": None, "nmi": 0.25},
-    ]
+    for _ in range(2):  # the second time the first failure gives way to the second
+        outcomes = swept(monkeypatch, tmp_path, diverges)
+    assert [isinstance(row, FloatingPointError) for _, row in outcomes] == [False, False, True, True]
+    assert sweep.read("small", tmp_path)["arm"].to_list() == ["none"] * 2
+    kept = sweep.read("small_failures", tmp_path)
+    assert kept.columns == ["arm", "seed", "config_hash", "error"]
+    assert sorted(kept["seed"]) == [0, 1] and set(kept["arm"]) == {"film"}
+    assert set(kept["error"]) == {"FloatingPointError: recon is no longer finite"}
+    swept(monkeypatch, tmp_path, seeds=[1])
+    assert sweep.read("small_failures", tmp_path)["seed"].to_list() == [0]
+    swept(monkeypatch, tmp_path)
+    assert not (tmp_path / "small_failures.csv").exists() and sweep.read("small", tmp_path).height == 4
 
 
 def test_a_process_of_its_own_reaches_the_scores(small, tmp_path):
@@ -190,38 +160,3 @@ def test_one_seed_is_no_answer():
     rows = pl.DataFrame({"arm": ["a", "b", "a"], "seed": [0, 0, 1], "nmi": [0.5, 0.4, 0.7]})
     assert tables.verdict(rows, "nmi", "a", "b") == "nmi: a and b have 1 of the 2 seeds or more that an answer takes."
     assert tables.verdict(pl.DataFrame(), "nmi", "a", "b").startswith("nmi: a and b have 0 of")
-
-
-ORPHAN = """
-import os, time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from workbench.sweep import end_with_parent
-if __name__ == "__main__":
-    with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as process:
-        print(process.submit(os.getpid).result(), flush=True)
-        process.submit(time.sleep, 600).result()
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux which processes run")
-def test_a_run_ends_with_the_sweep_that_was_killed(tmp_path):
-    script = tmp_path / "orphan.py"
-    script.write_text(ORPHAN)
-    with subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as parent:
-        child = int(parent.stdout.readline())
-        assert alive(child)
-        parent.kill()
-    end = time.monotonic() + 60
-    while alive(child):
-        assert time.monotonic() < end, f"process {child} goes on"
-
-
-def alive(process: int) -> bool:
-    """Whether a process runs."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

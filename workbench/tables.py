@@ -8,7 +8,7 @@ import polars as pl
 import scipy.stats
 
 from workbench.experiments import EXPERIMENTS
-from workbench.sweep import RESULTS, read
+from workbench.rows import RESULTS, read
 
 BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 HIGHER_IS_WORSE = ("nats", "mse", "kl_z", "seconds")

@@ -13,7 +13,7 @@ from mixvae.config import Config
 from mixvae.data import Dataset
 from mixvae.runs import Snapshot, build_trainer, epoch_row
 from mixvae.state import State
-from mixvae.step import run_steps
+from mixvae.step import everywhere, run_steps
 from mixvae.trainer import Trainer
 
 
@@ -24,7 +24,7 @@ def fit_together(configs: list[Config], dataset: Dataset) -> Iterator[list[Snaps
     """
     if len({replace(config, train=replace(config.train, seed=0)) for config in configs}) != 1:
         raise ValueError("runs that are trained together differ in train.seed alone; train the others one by one")
-    on_device = replace(dataset, x_train=jnp.asarray(dataset.x_train))
+    on_device = replace(dataset, x_train=build_trainer(configs[0], dataset).x_train)
     trainers = [build_trainer(config, on_device) for config in configs]
     states, histories = [trainer.init() for trainer in trainers], [[] for _ in trainers]
     for _ in range(configs[0].train.epochs):
@@ -39,8 +39,10 @@ def advance_together(
 ) -> tuple[list[State], list[dict[str, np.ndarray]]]:
     """`Trainer.advance` for every State, all at the same step."""
     coming = [trainer.coming(state, steps) for trainer, state in zip(trainers, states, strict=True)]
-    run = partial(run_steps, trainers[0].objective, trainers[0].optimiser)
+    first = trainers[0]
+    run = partial(run_steps, first.objective, first.optimiser, spread=first.spread)
     stacked, axes = together(coming)
+    stacked = everywhere(stacked, first.spread)
     each = apart(jax.vmap(run, in_axes=tuple(axes), axis_size=len(trainers))(*stacked), len(trainers))
     done = [
         trainer.done(state, now, *result)

@@ -20,6 +20,7 @@ from mixvae.config_file import dump_config, load_config, parse_config
 from mixvae.data import Dataset, draw_labels, load_dataset
 from mixvae.metrics import effective_channels
 from mixvae.state import State
+from mixvae.step import agreed
 from mixvae.trainer import Trainer
 
 MAGIC = "mixvae-run"
@@ -62,12 +63,15 @@ def fit(
     """Train to the config's last epoch, one Snapshot an epoch; with a folder, save each and go on from the last one.
 
     `dataset` defaults to the one that the config names; `progress` hears of the steps done, PARTS times an epoch.
-    Raises ValueError where the folder holds a run of another config.
+    Of several processes that train together the first reads and writes the folder. Raises ValueError where the folder
+    holds a run of another config.
     """
     dataset = dataset or load_dataset(config.data.name, validation=config.data.validation)
     trainer = build_trainer(config, dataset)
+    folder = folder if jax.process_index() == 0 else None
     state, history = resume(trainer, folder) if folder else (trainer.init(), [])
-    while len(history) < config.train.epochs:
+    state, done = agreed((state, len(history)))
+    for _ in range(done, config.train.epochs):
         state, columns = train_epoch(trainer, state, progress)
         history = [*history, epoch_row(trainer, state, columns)]
         if folder:

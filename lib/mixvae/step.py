@@ -1,5 +1,6 @@
 """The compiled core: any number of training steps in one call, without a recompile for another number."""
 
+import warnings
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -7,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, UInt8
 
 from mixvae.config import Knobs
@@ -63,7 +66,7 @@ def shuffled(key: Array, epoch: Int[Array, ""], images: int, batch_size: int) ->
     return order[: steps * batch_size].reshape(steps, batch_size)
 
 
-@partial(jax.jit, static_argnames=("objective", "optimiser"))
+@partial(jax.jit, static_argnames=("objective", "optimiser", "spread"))
 def run_steps(
     objective: Objective,
     optimiser: optax.GradientTransformation,
@@ -74,8 +77,9 @@ def run_steps(
     data: Data,
     knobs: Knobs,
     steps: Int[Array, ""],
+    spread: NamedSharding | None = None,
 ) -> tuple[Moving, dict[str, Array]]:
-    """`steps` steps with the knobs [i] of each, on weights begun at step `begun`.
+    """`steps` steps with the knobs [i] of each, on weights begun at step `begun`, each batch `spread` over devices.
 
     The terms come as columns whose first `steps` rows are filled.
     """
@@ -85,6 +89,8 @@ def run_steps(
         at = Knobs(*(k[i] for k in knobs))
         key_loss, key_labels = jax.random.split(jax.random.fold_in(key, moving.step))
         batch = draw(key_labels, data, moving.step)
+        if spread:
+            batch = batch._replace(x=jax.lax.with_sharding_constraint(batch.x, spread))
         grads, terms = jax.grad(objective, has_aux=True)(moving.params, key_loss, batch, at)
         moving = descend(optimiser, ema, begun, moving, grads, at.learning_rate)
         terms["gradient"] = optax.tree.norm(grads)
@@ -125,6 +131,46 @@ def descend(
     decay = jnp.minimum(ema, (1.0 + steps) / (10.0 + steps))
     average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, moving.average, params)
     return Moving(params, average, optimiser_state, moving.step + 1)
+
+
+def over_devices(batch_size: int) -> NamedSharding | None:
+    """A batch in equal parts on all devices, those of other processes too; None where there is one device.
+
+    A batch that has no equal parts trains on one device, and a warning says so; several processes raise ValueError.
+    """
+    devices = jax.devices()
+    if len(devices) == 1:
+        return None
+    if batch_size % len(devices) == 0:
+        return NamedSharding(Mesh(devices, ("batch",)), PartitionSpec("batch"))
+    uneven = f"train.batch_size={batch_size} has no equal parts for {len(devices)} devices"
+    if jax.process_count() > 1:
+        raise ValueError(f"{uneven}; set a multiple of {len(devices)}")
+    warnings.warn(f"{uneven}; one of them trains. Set a multiple of {len(devices)} to use all", stacklevel=3)
+    return None
+
+
+def everywhere(tree: Any, spread: NamedSharding | None) -> Any:
+    """`tree` with a copy of every leaf on each device of `spread`; as it is where there is none."""
+    if spread is None:
+        return tree
+    whole = NamedSharding(spread.mesh, PartitionSpec())
+
+    def copied(leaf):
+        placed = isinstance(leaf, jax.Array) and leaf.sharding == whole
+        return leaf if placed else jax.make_array_from_process_local_data(whole, np.asarray(leaf))
+
+    return jax.tree.map(copied, tree)
+
+
+def here(tree: Any) -> Any:
+    """Of copies on every device, the one that is this process's first."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+
+def agreed(tree: Any) -> Any:
+    """`tree` as the first process has it; every process must ask, each with a tree of the same shapes."""
+    return tree if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(tree)
 
 
 def require_finite(columns: dict[str, np.ndarray], knobs: Knobs):

@@ -17,7 +17,19 @@ from mixvae.objective import build_objective
 from mixvae.schedules import curriculum_start, knobs_at, next_stage
 from mixvae.settings import check
 from mixvae.state import Start, State, moment
-from mixvae.step import Coming, Data, Moving, build_optimiser, require_finite, run_steps, shuffled
+from mixvae.step import (
+    Coming,
+    Data,
+    Moving,
+    agreed,
+    build_optimiser,
+    everywhere,
+    here,
+    over_devices,
+    require_finite,
+    run_steps,
+    shuffled,
+)
 
 BALANCE = 20.0  # what H weighs where starts are compared
 JUDGED = 5000  # training images, about, by which starts are compared, and the parents of newcomers chosen
@@ -50,7 +62,8 @@ class Trainer:
         self.model = build_model(config, x_train.shape[1:])
         self.objective = build_objective(config, self.model)
         self.optimiser = build_optimiser(config.train.clip, config.train.b2, config.train.weight_decay)
-        self.x_train = jnp.asarray(x_train)
+        self.spread = over_devices(size)
+        self.x_train = everywhere(jnp.asarray(x_train), self.spread)
         self.judged = np.asarray(x_train[:: max(1, len(x_train) // JUDGED)])
         self.x_val = x_train[:0] if x_val is None else x_val
         self.steps_per_epoch = len(x_train) // size
@@ -157,7 +170,8 @@ class Trainer:
         that was passed in is still good.
         """
         coming = self.coming(state, steps)
-        moving, columns = run_steps(self.objective, self.optimiser, *coming)
+        placed = everywhere(coming, self.spread)
+        moving, columns = run_steps(self.objective, self.optimiser, *placed, spread=self.spread)
         return self.done(state, coming, moving, columns)
 
     def coming(self, state: State, steps: int | None = None) -> Coming:
@@ -183,6 +197,8 @@ class Trainer:
     ) -> tuple[State, dict[str, np.ndarray]]:
         """The State after steps that changed `moving`, and their columns; see `advance`."""
         steps, knobs = int(coming.steps), coming.knobs
+        if self.spread:
+            moving, columns = here((moving, columns))
         columns = {name: np.asarray(column)[:steps] for name, column in columns.items()}
         require_finite(columns, knobs)
         columns |= {name: values[:steps] for name, values in knobs._asdict().items()}
@@ -192,7 +208,7 @@ class Trainer:
             return state, columns
         if len(self.x_val):
             columns["validation_loss"] = np.array([self.evidence_loss(state, self.x_val)])
-        return self.end_epoch(state, columns), columns
+        return agreed(self.end_epoch(state, columns)), columns
 
     def data(self, state: State) -> Data:
         """What the steps of this epoch read."""

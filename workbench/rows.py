@@ -1,0 +1,40 @@
+"""Result rows on disk: CSV files, read whole and replaced whole, by one process at a time."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mixvae.runs import write_atomically
+
+RESULTS = Path(__file__).parent.parent / "data" / "results"
+
+
+def read(name: str, folder: Path = RESULTS) -> pl.DataFrame:
+    """The rows of an experiment, or its `_details` or `_failures`; none where it has none."""
+    path, hashed = folder / f"{name}.csv", {"config_hash": pl.String}  # one of digits alone is no number
+    return pl.read_csv(path, infer_schema_length=None, schema_overrides=hashed) if path.exists() else pl.DataFrame()
+
+
+def of(job: dict[str, Any]) -> pl.Expr:
+    """Whether a row is of the job that `arm` and `config_hash` name."""
+    return (pl.col("arm") == job["arm"]) & (pl.col("config_hash") == job["config_hash"])
+
+
+def put(path: Path, job: dict[str, Any], *rows: dict[str, Any]):
+    """These rows in place of those of the same job; a figure that other rows lack is empty there.
+
+    The file is replaced by rename, and deleted with its last row.
+    """
+    before = read(path.stem, path.parent)
+    after = before if before.is_empty() else before.filter(~of(job))
+    if rows:
+        after = pl.concat([after, pl.DataFrame([job | row for row in rows])], how="diagonal_relaxed")
+    if after.is_empty():
+        path.unlink(missing_ok=True)
+    elif rows or after.height < before.height:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        after.write_csv(content, float_precision=5)
+        write_atomically(path, content.getvalue())
