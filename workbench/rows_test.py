@@ -26,9 +26,9 @@ def test_where_nothing_changes_nothing_is_written(tmp_path):
     put(tmp_path / "x.csv", ONE)
     assert not list(tmp_path.iterdir())
     put(tmp_path / "x.csv", ONE, {"epoch": 0})
-    before = (tmp_path / "x.csv").stat()
+    before = (tmp_path / "x.csv").stat().st_ino
     put(tmp_path / "x.csv", OTHER)
-    assert (tmp_path / "x.csv").stat() == before
+    assert (tmp_path / "x.csv").stat().st_ino == before  # a rename would leave another file
 
 
 def test_a_row_with_a_new_figure_leaves_it_empty_in_the_others(tmp_path):
