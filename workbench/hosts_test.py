@@ -44,7 +44,11 @@ def test_two_processes_go_on_as_one_would(tmp_path):
         )
         for i, folder in enumerate((begun, nowhere))
     ]
-    told = [process.communicate(timeout=300)[0] for process in processes]
+    try:
+        told = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0]
     assert "clustering_accuracy" in told[0] and "clustering_accuracy" not in told[1] and not nowhere.exists()
 

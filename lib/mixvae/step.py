@@ -101,7 +101,8 @@ def run_steps(
     )
     shapes = {name: term.shape for name, term in terms.items()} | {"gradient": ()}
     columns = {name: jnp.zeros((len(knobs.tau), *shape)) for name, shape in shapes.items()}
-    return jax.lax.fori_loop(0, steps, take, (moving, columns))
+    done = jax.lax.fori_loop(0, steps, take, (moving, columns))
+    return jax.lax.with_sharding_constraint(done, whole(spread)) if spread else done
 
 
 def draw(key: Array, data: Data, step: Int[Array, ""]) -> Batch:
@@ -154,13 +155,17 @@ def everywhere(tree: Any, spread: NamedSharding | None) -> Any:
     """`tree` with a copy of every leaf on each device of `spread`; as it is where there is none."""
     if spread is None:
         return tree
-    whole = NamedSharding(spread.mesh, PartitionSpec())
 
     def copied(leaf):
-        placed = isinstance(leaf, jax.Array) and leaf.sharding == whole
-        return leaf if placed else jax.make_array_from_process_local_data(whole, np.asarray(leaf))
+        placed = isinstance(leaf, jax.Array) and leaf.sharding == whole(spread)
+        return leaf if placed else jax.make_array_from_process_local_data(whole(spread), np.asarray(leaf))
 
     return jax.tree.map(copied, tree)
+
+
+def whole(spread: NamedSharding) -> NamedSharding:
+    """A copy on each device."""
+    return NamedSharding(spread.mesh, PartitionSpec())
 
 
 def here(tree: Any) -> Any:
