@@ -36,6 +36,7 @@ SCORES = {
     "plane_separation",
     "nats",
     "kl_z",
+    "cross_decoding",
     "accuracy_one_per_class",
     "accuracy_asked",
 }
