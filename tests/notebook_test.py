@@ -21,9 +21,12 @@ SHOWN = {  # something of every notebook that only a cell which ran can have wri
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_as_a_script(notebook):
-    result = subprocess.run([sys.executable, notebook], cwd=ROOT, capture_output=True, text=True, timeout=300)
+@pytest.mark.parametrize(
+    "notebook", ["decentralized", "conditioning"]
+)  # which train as scripts; all others as the latter
+def test_it_trains_as_a_script(notebook):
+    path = ROOT / "notebooks" / f"{notebook}.py"
+    result = subprocess.run([sys.executable, path], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
 
 
