@@ -43,7 +43,7 @@ class Paint(NamedTuple):
 def serve(notebook: Path, log: Path) -> Iterator[str]:
     """`marimo run` on a free port of the loopback address, until the block ends; a closed page's run ends at once."""
     port = free_port()
-    options = ["run", str(notebook), "--headless", "--no-token", "-p", str(port), "--session-ttl", "1"]
+    options = ["run", str(notebook), "--headless", "--no-token", "--session-ttl", "1", "-p", str(port)]
     with serving("marimo", options, f"http://127.0.0.1:{port}/health", log):
         yield f"http://127.0.0.1:{port}"
 

@@ -4,6 +4,7 @@ The worker holds its run by a weak reference, so a notebook that lets go of the 
 leave a note for the worker; nothing but the worker writes to the view.
 """
 
+import contextlib
 import queue
 import threading
 import time
@@ -28,8 +29,8 @@ from workbench.given import Given
 from workbench.scores import asked
 from workbench.snapshot import Points, transfer
 
-STEP_SECONDS_AT_START = 0.05
 LONGEST_CHUNK = 0.1  # seconds that a command waits; shorter ones cost, as every call maps XLA's temporary memory anew
+COMPILING = "compiling"
 ATLAS_SECONDS = 10.0  # between two atlases while training; at 2 s they took a fifth of the steps
 
 
@@ -57,7 +58,9 @@ class LiveRun:
         self.film = Film()
         self.given = Given(len(dataset.y_train))
         self.error: Exception | None = None
-        self._step_seconds, self._speed, self._warm = STEP_SECONDS_AT_START, 0.0, False
+        self._step_seconds, self._speed = LONGEST_CHUNK, 0.0
+        self._compiled: threading.Event | None = None  # set once the present model's steps are compiled
+        self._waiting: list[threading.Event] = []  # of those who wait until it has settled
         view.set_points(self.points.labels, dataset.class_names, self.points.images)
         ref = weakref.ref(self)
         view.listen(lambda request: (run := ref()) and run.answer(request))
@@ -151,14 +154,8 @@ class LiveRun:
     def settled(self, timeout: float = 60.0) -> bool:
         """Wait until all commands so far are taken and the steps asked for done; False where `timeout` came first."""
         done = threading.Event()
-        self._command(lambda: self._look(done))
+        self._command(lambda: self._waiting.append(done))
         return done.wait(timeout)
-
-    def _look(self, done: threading.Event):
-        if self._steps_asked:
-            self._command(lambda: self._look(done))
-        else:
-            done.set()
 
     def _command(self, command: Callable[[], Any]):
         self._commands.put(command)
@@ -180,28 +177,41 @@ class LiveRun:
             waiting = self._commands.qsize()
             for _ in range(waiting):
                 self._commands.get()()
-            if self._training or self._steps_asked:
+            trains = (self._training or self._steps_asked > 0) and self._can_train()
+            if trains:
                 self._chunk()
-            elif not waiting:
-                return False
+            return trains or waiting > 0
         except Exception as error:
             self._training, self._steps_asked, self.error = False, 0, error
             traceback.print_exception(error)
             self._say(f"stopped: {type(error).__name__}: {error}")
-        return True
+            return True
+        finally:
+            while self._waiting and not self._steps_asked:
+                self._waiting.pop().set()
+
+    def _can_train(self) -> bool:
+        """Whether the steps are compiled; a thread compiles them, so that commands are answered meanwhile."""
+        if self._compiled is None:
+            if self.status != COMPILING:
+                self._say(COMPILING)
+            self._compiled = threading.Event()
+            work = (self.trainer, self.state, self._compiled, self._wake)
+            threading.Thread(target=compile_steps, args=work, daemon=True, name="compile").start()
+        return self._compiled.is_set()
 
     @property
     def _config(self) -> Config | None:
         return self.trainer and self.trainer.config
 
     def _build(self, config: Config, keep: bool):
-        self._say("compiling")
+        self._say(COMPILING)
         old = (self.trainer, self.state)
         trainer = build_trainer(config, self.dataset)
         self._label(trainer)
         state, kept = transfer(*old, trainer) if keep and self.trainer else (trainer.init(), "starts anew")
         self.trainer, self.state, self._saved, self._wanted = trainer, state, False, config
-        self._step_seconds, self._speed, self._warm = STEP_SECONDS_AT_START, 0.0, False
+        self._step_seconds, self._speed, self._compiled = LONGEST_CHUNK, 0.0, None
         if state.step == 0:
             self.curves, self.film = [], Film()
         self.status = f"ready: {kept}"
@@ -220,11 +230,12 @@ class LiveRun:
         if self._saved or self.epoch >= self._config.train.epochs:
             self._restart()
         self._training = True
-        if self._warm:
-            self._say(self._phase())
+        self._say(self._phase())
 
     def _phase(self) -> str:
         """What training does now; routers that are trained alone are told apart."""
+        if self._compiled is None or not self._compiled.is_set():
+            return COMPILING
         train, epoch = self._config.train, int(self.epoch)
         if epoch >= train.starts_end:
             return "training"
@@ -308,17 +319,13 @@ class LiveRun:
         start = time.perf_counter()
         chunk = min(1.0 / self.max_fps, LONGEST_CHUNK)
         steps = self._steps_asked or max(1, round(chunk / self._step_seconds))
-        before, trained = int(self.state.step), self._warm
-        if not trained:
-            self._say("compiling")
+        before = int(self.state.step)
         self.state, columns = self.trainer.advance(self.state, steps)
         taken = int(self.state.step) - before
         self._steps_asked = max(0, self._steps_asked - taken)
-        if trained:  # else the time went into compiling
-            seconds = (time.perf_counter() - start) / taken
-            self._step_seconds = 0.8 * self._step_seconds + 0.2 * seconds if self._speed else seconds
-            self._speed = self.trainer.config.train.batch_size / self._step_seconds
-        self._warm = True
+        seconds = (time.perf_counter() - start) / taken
+        self._step_seconds = 0.8 * self._step_seconds + 0.2 * seconds if self._speed else seconds
+        self._speed = self.trainer.config.train.batch_size / self._step_seconds
         self.curves = with_chunk(self.curves, self.epoch, columns)
         done = self.epoch >= self.trainer.config.train.epochs
         if self._training and done:
@@ -350,3 +357,11 @@ class LiveRun:
     def _say(self, status: str):
         self.status = status
         self.view.say(status)
+
+
+def compile_steps(trainer: Trainer, state: State, done: threading.Event, wake: threading.Event):
+    """Compile a trainer's steps by taking one that nobody sees; what fails here fails before the worker too."""
+    with contextlib.suppress(Exception):
+        trainer.advance(state, 1)
+    done.set()
+    wake.set()

@@ -44,7 +44,7 @@ HOVER = """async (canvas, moves) => {
   const told = canvas.parentNode.querySelector(".cv-tip .cv-told"), box = canvas.getBoundingClientRect(), waits = [];
   for (let i = 0; i < moves; i++) {
     const before = told.textContent, start = performance.now();
-    const at = { clientX: box.x + 30 + 3 * i, clientY: box.y + 60 + (i % 7) };
+    const at = { clientX: box.x + 30 + 2 * i, clientY: box.y + 60 + (i % 7) };
     canvas.dispatchEvent(new PointerEvent("pointermove", at));
     while (told.textContent === before) await new Promise(requestAnimationFrame);
     waits.push(performance.now() - start);
@@ -52,6 +52,19 @@ HOVER = """async (canvas, moves) => {
   }
   return waits;
 }"""
+
+
+def switch(page) -> tuple[float, float]:
+    """Seconds from another conditioning to the first painted frame of the new model, and to the first of its steps."""
+    sent = page.evaluate("Date.now()")
+    page.locator("select").nth(0).select_option("concat")
+
+    def shown() -> list[Paint]:
+        return [frame for frame in paints(page) if frame.painted >= sent and frame.step == 0]
+
+    new = wait_for(shown, 180, "the new model")[0].painted
+    later = wait_for(lambda: [f for f in paints(page) if f.painted > new and f.step > 0], 180, "its first steps")
+    return (new - sent) / 1000, (later[0].painted - sent) / 1000
 
 
 def resident(url: str) -> float:
@@ -101,6 +114,7 @@ def main():
             slider = page.get_by_role("slider").first
             answers = [press(page, slider) for _ in range(arguments.presses)]
             hovers = page.locator("canvas.cv-canvas").evaluate(HOVER, 40)
+            new_model, new_steps = switch(page)
             memory = resident(url)
             page.wait_for_timeout(60_000 * arguments.minutes)
             grown = resident(url)
@@ -126,6 +140,8 @@ def main():
         "slider to painted frame, p95, ms": quantile(answers, 0.95),
         "pointer to picture, median, ms": statistics.median(hovers),
         "pointer to picture, p95, ms": quantile(hovers, 0.95),
+        "another conditioning to its first frame, s": new_model,
+        "another conditioning to its first steps, s": new_steps,
         "memory of the server while training, MB": memory,
         f"memory {arguments.minutes:g} minutes on, MB": grown,
     }
