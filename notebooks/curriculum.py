@@ -14,7 +14,7 @@ with app.setup(hide_code=True):
     from workbench.experiments import EXPERIMENTS, UNLOCKING
     from workbench.film import load_film
     from workbench.presets import DATA
-    from workbench.snapshot import show_moment
+    from workbench.saved import show_moment
 
     EXPERIMENT = "curriculum"
     ARMS = EXPERIMENTS[EXPERIMENT].arms

@@ -23,8 +23,8 @@ from workbench.film import load_film
 from workbench.offline import offline
 from workbench.report import report
 from workbench.rows import RESULTS
+from workbench.saved import Recorder
 from workbench.scores import scores
-from workbench.snapshot import Recorder
 from workbench.sweep import ROOT, jobs, sweep
 
 SHOWN = ("clustering_accuracy", "nmi", "label_accuracy", "active_channels", "seconds")

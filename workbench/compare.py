@@ -11,7 +11,7 @@ from mixvae.runs import CHECKPOINT, CONFIG, Row, open_run
 from workbench.channel_view import ChannelView
 from workbench.film import Film, load_film
 from workbench.live import LiveRun
-from workbench.snapshot import show_film, show_saved
+from workbench.saved import show_film, show_saved
 from workbench.sweep import ROOT, RUNS
 
 PAST = "this run, earlier"

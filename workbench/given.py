@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from jaxtyping import Int
 
 from mixvae.tau_classifier import UNLABELLED
 
@@ -32,6 +33,16 @@ class Given:
     def any(self) -> bool:
         """Whether there is a label."""
         return bool((self.labels != UNLABELLED).any())
+
+    def over(self, drawn: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+        """`drawn` labels with the given ones in their place."""
+        return np.where(self.labels == UNLABELLED, drawn, self.labels)
+
+    def told(self, shown: Int[np.ndarray, "points"]) -> tuple[list[int], list[int], list[int]]:
+        """The images with a label, their labels, and which of the images `shown` as points each is (-1: none)."""
+        images = np.flatnonzero(self.labels != UNLABELLED)
+        place = {int(image): point for point, image in enumerate(shown)}
+        return images.tolist(), self.labels[images].tolist(), [place.get(int(image), -1) for image in images]
 
     def forget(self):
         """Take all labels back."""

@@ -10,6 +10,13 @@ from workbench.given import Given
 NAMES = ("round", "square", "other")
 
 
+def test_given_labels_stand_in_place_of_drawn_ones_and_are_found_among_the_points():
+    given = Given(7)
+    given.label([1, 6], [2, 0], 3)
+    assert given.over(np.array([0, 1, -1, -1, 2, -1, -1])).tolist() == [0, 2, -1, -1, 2, -1, 0]
+    assert given.told(np.array([4, 6, 0])) == ([1, 6], [2, 0], [-1, 1])
+
+
 def test_every_change_can_be_taken_back_in_its_turn():
     given, states = Given(7), []
     for change in (

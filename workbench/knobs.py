@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import Field
 from typing import Any
 
-from mixvae import Config
+from mixvae import Config, Knobs, State, Trainer
 from mixvae.config import LIVE
 from mixvae.config_file import override
 from mixvae.schedules import constant
@@ -50,6 +50,22 @@ def reach(config: Config, name: str, channels: int) -> tuple[float, float, float
     if name == "k_active":
         return metadata["low"], channels, min(config.routing.k_active or channels, channels)
     return metadata["low"], metadata["high"], value
+
+
+def as_shown(trainer: Trainer, state: State, panel: Mapping[str, Any]) -> State:
+    """`state` with its knobs as a panel shows them; the curriculum only where its schedule fits K."""
+    config = trainer.config
+    on = panel.get("curriculum", config.curriculum.enabled) and curriculum_fits(config, config.model.num_components)
+    held = {name: panel[name] for name in Knobs._fields if moved(config, name, panel)}
+    state = trainer.hold(trainer.release(state, *(set(Knobs._fields) - set(held))), **held)
+    return trainer.set_curriculum(state, on) if on != bool(state.curriculum.on) else state
+
+
+def moved(config: Config, name: str, panel: Mapping[str, Any]) -> bool:
+    """Whether a panel shows a knob elsewhere than `config` has it; K_active only within K."""
+    start = constant(config, name)
+    shown = panel.get(name, start)
+    return shown != start and not (name == "k_active" and shown > config.model.num_components)
 
 
 def curriculum_fits(config: Config, channels: int) -> bool:

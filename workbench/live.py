@@ -1,11 +1,9 @@
-"""Training beside a view: one worker thread that trains, publishes frames, and takes commands between two chunks.
+"""Training beside a view: a worker trains, publishes frames, and takes commands between two chunks.
 
-The worker holds its run by a weak reference, so a notebook that lets go of the run ends the training. Commands only
-leave a note for the worker; nothing but the worker writes to the view.
+Commands only leave a note for the worker; nothing but the worker writes to the view.
 """
 
 import contextlib
-import queue
 import threading
 import time
 import traceback
@@ -15,19 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from mixvae import Config, Dataset, Knobs, State, Trainer
+from mixvae import Config, Dataset, State, Trainer
 from mixvae.data import draw_labels
 from mixvae.inference import BATCH
 from mixvae.runs import Row, Snapshot, build_trainer
-from mixvae.schedules import constant
 from mixvae.tau_classifier import UNLABELLED
 from workbench.atlas import build_atlas
-from workbench.channel_view import ChannelView, frame_scale
+from workbench.channel_view import ChannelView
 from workbench.curves import with_chunk
 from workbench.film import Film
+from workbench.frame import frame_scale
 from workbench.given import Given
+from workbench.knobs import as_shown
+from workbench.points import Points
 from workbench.scores import asked
-from workbench.snapshot import Points, transfer
+from workbench.transfer import transfer
+from workbench.worker import Worker
 
 LONGEST_CHUNK = 0.1  # seconds that a command waits; shorter ones cost, as every call maps XLA's temporary memory anew
 COMPILING = "compiling"
@@ -51,8 +52,6 @@ class LiveRun:
         self.points = Points(dataset, points)
         self.curves: list[Row] = []
         self.status = "ready"
-        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._wake, self._quit = threading.Event(), threading.Event()
         self._steps_asked, self._training, self._saved = 0, False, False
         self._panel: dict[str, float] = {}
         self.film = Film()
@@ -64,7 +63,8 @@ class LiveRun:
         view.set_points(self.points.labels, dataset.class_names, self.points.images)
         ref = weakref.ref(self)
         view.listen(lambda request: (run := ref()) and run.answer(request))
-        threading.Thread(target=self._run, args=(weakref.ref(self),), daemon=True, name="LiveRun").start()
+        self._worker = Worker(self._turn, "LiveRun")
+        self._worker.start()
 
     def show(self, saved: Snapshot, then: Config | None = None, film: Film | None = None):
         """Put a saved run and its past on the view; training starts another, of `then` or of the same config."""
@@ -139,8 +139,7 @@ class LiveRun:
 
     def close(self):
         """End the worker."""
-        self._quit.set()
-        self._wake.set()
+        self._worker.close()
 
     @property
     def epoch(self) -> float:
@@ -158,25 +157,14 @@ class LiveRun:
         return done.wait(timeout)
 
     def _command(self, command: Callable[[], Any]):
-        self._commands.put(command)
-        self._wake.set()
-
-    @staticmethod
-    def _run(ref: "weakref.ref[LiveRun]"):
-        while (self := ref()) is not None and not self._quit.is_set():
-            wake = self._wake
-            wake.clear()
-            busy = self._turn()
-            del self  # also between two chunks: else a run that trains would keep itself alive
-            if not busy:
-                wake.wait(0.2)
+        self._worker.command(command)
 
     def _turn(self) -> bool:
         """Take the commands that wait, then train one chunk; False where there is nothing to do."""
         try:
-            waiting = self._commands.qsize()
+            waiting = self._worker.commands.qsize()
             for _ in range(waiting):
-                self._commands.get()()
+                self._worker.commands.get()()
             trains = (self._training or self._steps_asked > 0) and self._can_train()
             if trains:
                 self._chunk()
@@ -196,7 +184,7 @@ class LiveRun:
             if self.status != COMPILING:
                 self._say(COMPILING)
             self._compiled = threading.Event()
-            work = (self.trainer, self.state, self._compiled, self._wake)
+            work = (self.trainer, self.state, self._compiled, self._worker.wake)
             threading.Thread(target=compile_steps, args=work, daemon=True, name="compile").start()
         return self._compiled.is_set()
 
@@ -215,7 +203,7 @@ class LiveRun:
         if state.step == 0:
             self.curves, self.film = [], Film()
         self.status = f"ready: {kept}"
-        self.state = self._as_shown()
+        self.state = as_shown(trainer, state, self._panel)
         self._publish(whole=True)
 
     def _configure(self, config: Config):
@@ -274,12 +262,7 @@ class LiveRun:
         self._publish(whole=not self._training)
 
     def _show_given(self, fault: str = ""):
-        images = np.flatnonzero(self.given.labels != UNLABELLED)
-        place = {int(image): point for point, image in enumerate(self.points.index)}
-        points = [place.get(int(image), -1) for image in images]
-        self.view.show_given(
-            images.tolist(), self.given.labels[images].tolist(), points, bool(self.given.before), fault
-        )
+        self.view.show_given(*self.given.told(self.points.index), bool(self.given.before), fault)
 
     def _go_to(self, moment: int):
         if 0 <= moment < len(self.film.moments):
@@ -289,31 +272,14 @@ class LiveRun:
         """The labels that the config draws, and those given by hand in their place."""
         data, objective = trainer.config.data, trainer.config.objective
         drawn = draw_labels(self.dataset.y_train, data.labels, trainer.num_classes, trainer.config.train.seed)
-        given = self.given.labels
-        counted = objective.use_tau_classifier or self.given.any()
-        trainer.set_labels(np.where(given == UNLABELLED, drawn, given), counted)
+        trainer.set_labels(self.given.over(drawn), objective.use_tau_classifier or self.given.any())
 
     def _follow(self, knobs: dict[str, float]):
         self._panel = self._panel | knobs
-        state = self._as_shown()
+        state = as_shown(self.trainer, self.state, self._panel)
         if (state.knobs, state.held, state.curriculum) != (self.state.knobs, self.state.held, self.state.curriculum):
             self.state = state
             self._publish(whole=not self._training)
-
-    def _as_shown(self) -> State:
-        """The State with its knobs as the panel shows them; the curriculum only where its schedule fits K."""
-        curriculum, channels = self._config.curriculum, self._config.model.num_components
-        on = self._panel.get("curriculum", curriculum.enabled) and curriculum.k_active_schedule[-1] <= channels
-        moved = {name: self._panel[name] for name in Knobs._fields if self._moved(name)}
-        state = self.trainer.release(self.state, *(set(Knobs._fields) - set(moved)))
-        state = self.trainer.hold(state, **moved)
-        return self.trainer.set_curriculum(state, on) if on != bool(state.curriculum.on) else state
-
-    def _moved(self, name: str) -> bool:
-        """Whether the panel shows a knob elsewhere than the config has it; K_active only within K."""
-        start = constant(self._config, name)
-        shown = self._panel.get(name, start)
-        return shown != start and not (name == "k_active" and shown > self._config.model.num_components)
 
     def _chunk(self):
         start = time.perf_counter()

@@ -5,105 +5,18 @@ import threading
 import weakref
 from types import SimpleNamespace
 
-import jax
 import numpy as np
 import pytest
 
 import workbench.live
-from mixvae.config import LIVE
 from mixvae.config_file import override
-from mixvae.example_runs import STAGES, UNLABELLED, same, tiny_config, tiny_dataset
+from mixvae.example_runs import STAGES, same, tiny_config
 from mixvae.runs import Snapshot, fit
-from mixvae.schedules import constant
-from workbench.channel_view import ChannelView, Frame, check
+from workbench.channel_view import ChannelView
+from workbench.example_screen import DATASET, LONG, make, panel
 from workbench.film import Film, Moment
-from workbench.knobs import idle
-from workbench.live import LiveRun
 
-LONG = {"train.epochs": 100_000}
-OFF = STAGES | {"curriculum.enabled": False}
-
-
-class Screen:
-    """A view that keeps what it is shown, as ChannelView would draw it."""
-
-    def __init__(self):
-        self.frames: list[Frame] = []
-        self.said: list[str] = []
-        self.status = ""
-        self.changed = threading.Condition()
-
-        self.colour_by = "label"
-
-    def set_points(self, labels, class_names, images):
-        self.labels, self.class_names, self.images = labels, class_names, images
-
-    def listen(self, answer):
-        self.answer = answer
-
-    def show(self, frame: Frame) -> bytes:
-        check(frame, len(self.labels))
-        self._add(self.frames, frame._replace(z=frame.z.copy()), frame.status)
-        return f"step {frame.step}".encode()
-
-    def show_given(self, images, labels, points, undo, fault=""):
-        self.given = {"images": images, "labels": labels, "points": points, "undo": undo, "fault": fault}
-
-    def show_moments(self, moments, frames=()):
-        self.moments, self.film = moments, list(frames)
-
-    def show_past(self, frame: bytes):
-        self.past = frame
-
-    def show_atlas(self, atlas):
-        self.atlas = atlas
-
-    def say(self, status: str):
-        self._add(self.said, status, status)
-
-    def _add(self, kind, entry, status):
-        with self.changed:
-            kind.append(entry)
-            self.status = status
-            self.changed.notify_all()
-
-    def wait(self, condition, timeout=60):
-        with self.changed:
-            assert self.changed.wait_for(condition, timeout), f"still {self.status!r} after {timeout} s"
-
-    def wait_for_training(self, frames=3):
-        start = len(self.frames)
-        self.wait(lambda: [f.status for f in self.frames[start:]].count("training") >= frames)
-
-
-def make(view, **settings) -> LiveRun:
-    live = LiveRun(view, DATASET, points=100, max_fps=200)
-    live.configure(tiny_config(**settings))
-    return live
-
-
-DATASET = tiny_dataset()
-
-
-@pytest.fixture(autouse=True)
-def quiet(capsys):
-    """A test that expects no fault ends without a traceback of the worker's; one that does has read it."""
-    yield
-    assert capsys.readouterr().err == ""
-
-
-@pytest.fixture
-def screen():
-    return Screen()
-
-
-@pytest.fixture
-def live(screen):
-    """A long run, ready before its first step."""
-    run = make(screen, **LONG)
-    assert run.settled() and run.error is None
-    yield run
-    run.close()
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture(scope="module")
@@ -117,14 +30,6 @@ def worker(start):
     run = start()
     (thread,) = set(threading.enumerate()) - before
     return run, thread
-
-
-def panel(config, **moved) -> dict:
-    """The knobs as they stand on the panel, some of them moved."""
-    return {"curriculum": config.curriculum.enabled} | {name: constant(config, name) for name in LIVE} | moved
-
-
-# --- train, pause, step, reset
 
 
 def test_a_model_is_shown_before_it_is_trained(live, screen):
@@ -221,198 +126,14 @@ def test_two_hundred_starts_and_pauses_end_parked(screen):
     live.close()
 
 
-# --- knobs
-
-
-def test_a_moved_knob_is_held_and_named_until_it_is_moved_back(live, screen):
-    config = live.trainer.config
-    live.follow(panel(config))
-    assert live.settled() and not any(live.state.held) and "off schedule" not in screen.frames[-1].sentence
-    live.follow(panel(config, tau=2.5))
-    assert live.settled() and live.state.held.tau and sum(live.state.held) == 1
-    assert screen.frames[-1].tau == 2.5 and screen.frames[-1].sentence.endswith("off schedule: tau = 2.5")
-    live.step(2)
-    assert live.settled() and live.state.knobs.tau == 2.5
-    live.follow(panel(config, tau=2.5, beta_z=0.5))
-    assert live.settled() and sum(live.state.held) == 2
-    assert screen.frames[-1].sentence.endswith("off schedule: tau = 2.5, beta_z = 0.5")
-    live.follow(panel(config, beta_z=0.5))
-    assert live.settled() and live.state.held.beta_z and sum(live.state.held) == 1
-    assert screen.frames[-1].tau == 1.0 and screen.frames[-1].sentence.endswith("off schedule: beta_z = 0.5")
-    live.follow(panel(config))
-    assert live.settled() and not any(live.state.held) and live.state.knobs.beta_z == 1.0
-    assert "off schedule" not in screen.frames[-1].sentence
-
-
-def test_a_knob_moved_back_is_where_its_schedule_is_by_then(screen):
-    settings = LONG | {"routing.tau_rate": 1.0, "objective.beta_warmup_epochs": 1.0, "objective.beta_start": 0.25}
-    live = make(screen, **settings)
-    live.follow(panel(tiny_config(**settings), tau=3.0, beta_z=2.0))
-    live.step(8)
-    assert live.settled() and (live.state.knobs.tau, live.state.knobs.beta_z) == (3.0, 2.0)
-    live.follow(panel(tiny_config(**settings)))
-    assert live.settled() and not any(live.state.held)
-    assert live.state.knobs.tau == pytest.approx(np.exp(-8.5 / 6)) and live.state.knobs.beta_z == 1.0
-    assert screen.frames[-1].tau == pytest.approx(np.exp(-8.5 / 6))
-    live.close()
-
-
-def test_what_a_panel_shows_counts_and_not_how_it_came_there(live):
-    config = live.trainer.config
-    for knobs in (panel(config, tau=2.0), panel(config, tau=4.0, beta_c=0.0), panel(config), panel(config, tau=2.0)):
-        live.follow(knobs)
-    assert live.settled()
-    expected = live.trainer.hold(live.trainer.init(), tau=2.0)
-    assert same(live.state.knobs, expected.knobs) and same(live.state.held, expected.held)
-
-
-def test_nothing_is_published_where_no_knob_changed(live, screen):
-    config = live.trainer.config
-    for knobs, frames in [({}, 0), ({"tau": 2.0}, 1), ({"tau": 2.0}, 0), ({}, 1), ({}, 0)]:
-        shown, state = len(screen.frames), live.state
-        live.follow(panel(config, **knobs))
-        assert live.settled() and len(screen.frames) == shown + frames and (live.state is state) == (not frames)
-    live.follow({})
-    live.configure(config)
-    assert live.settled() and len(screen.frames) == shown
-
-
-@pytest.mark.parametrize("knobs", [{}, {"tau": 2.0}, {"curriculum": False}], ids=str)
-def test_a_rebuilt_model_is_published_once(knobs, screen):
-    live = make(screen, **LONG, **STAGES)
-    live.follow(panel(tiny_config(**LONG, **STAGES), **knobs))
-    assert live.settled()
-    for rebuild in (live.reset, lambda: live.configure(tiny_config(**LONG, **STAGES, **{"model.hidden_dims": [7]}))):
-        shown = len(screen.frames)
-        rebuild()
-        assert live.settled() and [frame.step for frame in screen.frames[shown:]] == [0]
-    live.close()
-
-
-def test_a_knob_may_be_moved_alone(live):
-    live.follow({"tau": 2.0})
-    live.follow({"beta_z": 0.5})
-    assert live.settled() and (live.state.knobs.tau, live.state.knobs.beta_z) == (2.0, 0.5)
-    assert live.state.held.tau and live.state.held.beta_z and sum(live.state.held) == 2
-
-
-def test_a_knob_moved_during_training_reaches_the_next_steps(live, screen):
+def test_several_starts_are_told_apart(screen):
+    live = make(screen, **{"train.starts": 2, "train.start_epochs": 1, "train.epochs": 3})
     live.start()
-    screen.wait_for_training(1)
-    live.follow(panel(live.trainer.config, k_active=2.0))
-    screen.wait(lambda: screen.frames[-1].k_active == 2 and screen.frames[-1].status == "training")
-    screen.wait_for_training(2)
-    live.pause()
-    assert live.settled() and not screen.frames[-1].usage[2:].any() and screen.frames[-1].channel.max() < 2
-    assert "3 locked" in screen.frames[-1].sentence
-
-
-CASES = {
-    "curriculum": (STAGES, {}, set()),
-    "no labels, no curriculum": (OFF | UNLABELLED, {}, {"w_label", "kl_boost_on_unlock"}),
-    "router without reconstruction": (OFF, {"router_recon": 0.0}, {"tau", "kl_boost_on_unlock"}),
-    "one unlocked": (
-        OFF,
-        {"k_active": 1},
-        {"tau", "router_recon", "beta_c", "w_inv", "w_mi", "w_label", "kl_boost_on_unlock"},
-    ),
-    "exact": (OFF | {"routing.estimator": "exact"}, {}, {"tau", "kl_boost_on_unlock"}),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_live_knob_changes_training_or_the_panel_says_why_not(case, screen):
-    settings, at, silent = CASES[case]
-    config = tiny_config(**settings)
-    live, start = make(screen, **settings), panel(config, **at)
-
-    def outcome(**moved):
-        """The weights one step after the knobs moved, with newcomers just unlocked."""
-        live.follow(start)
-        live.reset()
-        live.step(7)
-        live.follow(start | moved)
-        live.step()
-        assert live.settled() and live.state.step == 8, live.status
-        return live.state.params
-
-    assert set(idle(config, start, config.data.labels)) == silent
-    still = outcome()
-    assert same(still, outcome())
-    for name, (_, field) in LIVE.items():
-        ends = (1, 5) if name == "k_active" else (field.metadata["high"], field.metadata["low"])
-        moved = next(end for end in ends if end != start[name])
-        assert same(outcome(**{name: moved}), still) == (name in silent), name
+    screen.wait(lambda: screen.frames and screen.frames[-1].status == "finished")
+    said = [frame.status for frame in screen.frames]
+    alone = "training the router alone: start"
+    assert f"{alone} 1 of 2" in said and f"{alone} 2 of 2" in said and "training" in said
     live.close()
-
-
-@pytest.mark.parametrize("classifier", [False, True])
-def test_labels_act_through_the_tau_table_only_with_a_tau_classifier(classifier, screen):
-    settings = OFF | {"objective.use_tau_classifier": classifier}
-    config, kernels = tiny_config(**settings), []
-    live = make(screen, **settings)
-    for weight in (0.0, 5000.0):
-        live.follow(panel(config, w_label=weight))
-        live.reset()
-        live.step(8)
-        assert live.settled() and live.state.step == 8
-        kernels.append(np.concatenate([np.ravel(a) for a in jax.tree.leaves(live.state.params)]))
-    moved = np.abs(kernels[1] - kernels[0]).max()
-    assert moved > 1e-2 if classifier else moved < 1e-4  # round-off, times a weight of 5000
-    assert ("w_label" in idle(config, panel(config), 6)) is not classifier
-    live.close()
-
-
-def test_labels_asked_for_name_the_channels_at_once_and_survive_a_rebuild(screen):
-    live = make(screen, **UNLABELLED, **LONG)
-    live.step(20)
-    assert live.settled() and not live.trainer.counts_labels
-    live.ask()
-    assert live.settled() and live.error is None and screen.frames[-1].step == 20
-    known = live.trainer.labels >= 0
-    assert 1 <= known.sum() <= 5 and (live.trainer.labels[known] == DATASET.y_train[known]).all()
-    assert live.state.tau_counts.sum() == pytest.approx(known.sum() + 5 * 3, rel=1e-4)
-    assert any(title.startswith('"') for title in screen.frames[-1].titles)
-    live.configure(tiny_config(**UNLABELLED, **LONG, **{"model.output": "heteroscedastic"}))
-    assert live.settled() and ((live.trainer.labels >= 0) == known).all() and live.trainer.counts_labels
-    live.forget()
-    assert live.settled() and not live.trainer.counts_labels and (live.trainer.labels == -1).all()
-    np.testing.assert_array_equal(live.state.tau_counts, np.ones((5, 3)))
-    live.close()
-
-
-def test_points_that_are_labelled_name_their_channel_at_once_and_undo_takes_it_back(screen):
-    live = make(screen, **UNLABELLED, **LONG)
-    live.step(20)
-    assert live.settled()
-    index = live.points.index
-    screen.answer({"do": "label", "points": [3, 8], "label": 2})
-    screen.answer({"do": "label", "points": [8, 9], "label": 0})
-    assert live.settled() and live.error is None
-    np.testing.assert_array_equal(live.trainer.labels[index[[3, 8, 9]]], [2, 0, 0])
-    assert (live.trainer.labels >= 0).sum() == 3 and '"square"' not in screen.frames[-1].titles
-    assert {(i, y) for i, y in zip(screen.given["images"], screen.given["labels"], strict=True)} == {
-        (index[3], 2), (index[8], 0), (index[9], 0)
-    }  # fmt: skip
-    assert sorted(screen.given["points"]) == [3, 8, 9] and screen.given["undo"]
-    screen.answer({"do": "undo"})
-    assert live.settled() and live.trainer.labels[index[8]] == 2 and live.trainer.labels[index[9]] == -1
-    screen.answer({"do": "label", "points": [3, 8], "label": -1})
-    assert live.settled() and not live.trainer.counts_labels and (live.trainer.labels == -1).all()
-    live.close()
-
-
-def test_a_table_of_labels_is_read_and_a_wrong_one_is_told_while_training_goes_on(live, screen):
-    live.start()
-    screen.wait_for_training()
-    screen.answer({"do": "import", "text": "image,label\n5,square\n47,round\n"})
-    assert live.settled() and live.trainer.labels[[5, 47]].tolist() == [1, 0]
-    screen.answer({"do": "import", "text": "image,label\n5,oblong\n"})
-    assert live.settled() and "oblong is none of round, square, other" in screen.given["fault"]
-    assert live.error is None and live.trainer.labels[[5, 47]].tolist() == [1, 0]
-    screen.wait_for_training()
-    with pytest.raises(ValueError, match="which nothing answers"):
-        screen.answer({"do": "dance"})
 
 
 def test_the_past_can_be_gone_to_and_begins_anew_with_a_run(screen):
@@ -429,145 +150,6 @@ def test_the_past_can_be_gone_to_and_begins_anew_with_a_run(screen):
     live.reset()
     assert live.settled() and [moment["epoch"] for moment in screen.moments] == [0]
     live.close()
-
-
-def test_names_follow_the_weights_between_two_counts_of_training(screen):
-    live = make(screen, **OFF)
-    live.step(3)
-    assert live.settled()
-    shown, _ = live.matrix()
-    counts = live.trainer.recount(live.state).tau_counts - live.trainer.config.objective.alpha0
-    np.testing.assert_array_equal(shown, counts)
-    assert np.abs(live.state.tau_counts - live.trainer.config.objective.alpha0 - counts).max() > 1e-4
-    live.close()
-
-
-def test_labels_asked_for_pull_at_the_router(screen):
-    config, params = tiny_config(**OFF, **UNLABELLED), []
-    for ask in (False, True):
-        live = make(screen, **OFF, **UNLABELLED)
-        live.follow(panel(config, w_label=5000.0))
-        if ask:
-            live.ask()
-        live.step(8)
-        assert live.settled() and live.state.step == 8
-        params.append(np.concatenate([np.ravel(a) for a in jax.tree.leaves(live.state.params)]))
-        assert ("w_label" in idle(config, panel(config), 0, asked=ask)) is not ask
-        live.close()
-    assert np.abs(params[1] - params[0]).max() > 1e-2
-
-
-def test_several_starts_are_told_apart(screen):
-    live = make(screen, **{"train.starts": 2, "train.start_epochs": 1, "train.epochs": 3})
-    live.start()
-    screen.wait(lambda: screen.frames and screen.frames[-1].status == "finished")
-    said = [frame.status for frame in screen.frames]
-    alone = "training the router alone: start"
-    assert f"{alone} 1 of 2" in said and f"{alone} 2 of 2" in said and "training" in said
-    live.close()
-
-
-@pytest.mark.parametrize("knob", [{"tau": 5.0}, {"k_active": 2}])
-def test_what_the_eye_sees_of_a_knob_needs_no_step(knob, live, screen):
-    before = screen.frames[-1]
-    live.follow(panel(live.trainer.config, **knob))
-    assert live.settled() and live.state.step == 0
-    assert np.abs(screen.frames[-1].opacity - before.opacity).max() > 0.01
-
-
-# --- structure
-
-
-def test_a_new_output_head_keeps_the_encoder_and_says_so(live, screen):
-    live.step(7)
-    assert live.settled()
-    old = live.state
-    live.configure(tiny_config(**LONG, **{"model.output": "heteroscedastic"}))
-    assert live.settled() and live.status == screen.frames[-1].status
-    assert live.status == "ready: kept embeddings, encoder; the rest starts anew"
-    for part in ("embeddings", "encoder"):
-        assert same(live.state.params[part], old.params[part]) and same(live.state.average[part], old.average[part])
-    assert live.state.step == 0 and not live.curves
-    assert screen.frames[-1].sigma is not None and screen.frames[-1].sigma_range == (0.05, 0.5)
-
-
-def test_another_number_of_channels_fits_the_view(live, screen):
-    live.configure(tiny_config(**LONG, **{"model.num_components": 3}))
-    assert live.settled() and screen.frames[-1].z.shape == (3, 40, 2) and screen.frames[-1].k_active == 3
-    assert live.status == "ready: kept decoder; the rest starts anew"
-
-
-CHANGES = {
-    "structure": lambda live: live.configure(tiny_config(**LONG, **STAGES, **{"model.output": "heteroscedastic"})),
-    "estimator": lambda live: live.configure(tiny_config(**LONG, **STAGES, **{"routing.estimator": "exact"})),
-    "reset": lambda live: live.reset(),
-}
-
-
-@pytest.mark.parametrize("training", [False, True], ids=["paused", "training"])
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_rebuilt_model_keeps_what_the_panel_shows(change, training, screen):
-    live = make(screen, **LONG, **STAGES)
-    live.follow(panel(tiny_config(**LONG, **STAGES), tau=2.0, beta_z=0.5, curriculum=False))
-    live.step(2)
-    assert live.settled()
-    trainer, shown = live.trainer, len(screen.frames)
-    if training:
-        live.start()
-    CHANGES[change](live)
-    live.step()
-    live.pause()
-    assert live.settled() and live.trainer is not trainer
-    for frame in screen.frames[shown:]:
-        assert frame.tau == 2.0 and frame.k_active == 5
-        assert frame.sentence.endswith("off schedule: tau = 2, beta_z = 0.5")
-    assert not live.state.curriculum.on and (live.state.knobs.tau, live.state.knobs.beta_z) == (2.0, 0.5)
-    live.follow(panel(tiny_config(**LONG, **STAGES)))
-    assert live.settled() and live.state.curriculum.on and not any(live.state.held)
-    live.close()
-
-
-def test_fewer_channels_take_a_moved_k_active_back_and_more_take_it_up_again(live, screen):
-    live.follow(panel(live.trainer.config, k_active=4))
-    assert live.settled() and live.state.held.k_active and screen.frames[-1].k_active == 4
-    live.configure(tiny_config(**LONG, **{"model.num_components": 3}))
-    assert live.settled() and not live.state.held.k_active and screen.frames[-1].k_active == 3
-    live.configure(tiny_config(**LONG))
-    assert live.settled() and live.state.held.k_active and screen.frames[-1].k_active == 4
-    live.follow(panel(live.trainer.config))
-    assert live.settled() and not any(live.state.held) and screen.frames[-1].k_active == 5 and live.error is None
-
-
-def test_fewer_channels_than_a_curriculum_switched_on_needs_are_shown_with_all_open(screen):
-    live = make(screen, **LONG, **OFF)
-    live.follow(panel(tiny_config(**OFF), curriculum=True))
-    assert live.settled() and live.state.curriculum.on and screen.frames[-1].k_active == 2
-    few = tiny_config(**LONG, **OFF, **{"model.num_components": 3})
-    live.configure(few)
-    live.follow(panel(few, curriculum=False))
-    live.step()
-    assert live.settled() and live.error is None and not live.state.curriculum.on and live.state.step == 1
-    assert screen.frames[-1].z.shape[0] == screen.frames[-1].k_active == 3
-    live.close()
-
-
-def test_another_estimator_keeps_every_weight_and_the_place_in_the_schedules(screen):
-    schedule = STAGES | LONG | {"routing.tau_rate": 1.0}
-    live = make(screen, **schedule)
-    live.step(8)
-    assert live.settled()
-    old, shown, rows = live.state, screen.frames[-1], len(live.curves)
-    live.configure(tiny_config(**schedule, **{"routing.estimator": "exact"}))
-    assert live.settled() and live.status == "ready: all weights were kept" and len(live.curves) == rows
-    assert same(live.state.params, old.params) and same(live.state.optimiser, old.optimiser) and live.state.step == 8
-    assert screen.frames[-1].k_active == shown.k_active == 5 and 0.1 < screen.frames[-1].tau < shown.tau
-    live.close()
-
-
-def test_the_same_config_builds_nothing(live, screen):
-    trainer, shown = live.trainer, len(screen.frames)
-    live.configure(tiny_config(**LONG))
-    assert live.settled() and live.trainer is trainer and len(screen.frames) == shown
 
 
 # --- saved runs

@@ -18,8 +18,9 @@ from mixvae.runs import Snapshot
 from workbench import charts
 from workbench.channel_view import ChannelView
 from workbench.film import Film
+from workbench.points import Points
+from workbench.saved import show_saved
 from workbench.scores import scores
-from workbench.snapshot import Points, show_saved
 from workbench.sweep import commit, config_hash
 
 PAGE = Path(__file__).parent / "page"

@@ -1,4 +1,4 @@
-// Messages of channel_view.py and atlas.py, read: typed arrays beside what the header says. Bytes become shades of a
+// Messages of frame.py and atlas.py, read: typed arrays beside what the header says. Bytes become shades of a
 // pixel by `rgb`, `grey` or `viridis`.
 
 const VIRIDIS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];

@@ -1,7 +1,6 @@
 """What the view shows of a State: fixed images in every channel's plane, and the picture each channel stands for."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,10 +14,7 @@ from mixvae import tau_classifier as tau
 from mixvae.inference import plane
 from mixvae.metrics import MINIMUM, active_channels, clustering_accuracy
 from mixvae.routing import lock
-from mixvae.runs import Snapshot
-from workbench.atlas import build_atlas
-from workbench.channel_view import ChannelView, Frame, frame_scale
-from workbench.film import Film, Moment, load_film
+from workbench.frame import Frame
 
 POINTS = 1000
 SLICES = 10  # frames in which every image is encoded anew while training; all at once when it pauses
@@ -149,60 +145,6 @@ class Points:
         return "; ".join(words)
 
 
-class Recorder:
-    """Keeps the moments of a run that trains without a view in its folder, going on from those that are there."""
-
-    def __init__(self, dataset: Dataset, folder: str | Path):
-        self.folder, self.film = folder, load_film(folder)
-        self.view, self.points = ChannelView(), Points(dataset, POINTS)
-
-    def record(self, at: Snapshot):
-        """Keep the moment of a Snapshot."""
-        self.points.encode(at.trainer, at.state, whole=True)
-        frame = self.points.frame(at.trainer, at.state, "saved run", 0.0)
-        if self.film.add(frame.epoch, frame.k_active, self.view.show(frame)):
-            self.film.save(self.folder)
-
-
-def show_saved(view: ChannelView, saved: Snapshot, dataset: Dataset, film: Film) -> Points:
-    """Put a saved run on a view that nothing trains behind: its planes, its past, its pictures under the pointer."""
-    points = Points(dataset, POINTS)
-    view.set_points(points.labels, dataset.class_names, points.images)
-    points.encode(saved.trainer, saved.state, whole=True)
-    frame = points.frame(saved.trainer, saved.state, "saved run", 0.0)
-    view.show(frame)
-    view.show_atlas(build_atlas(saved.trainer.model, saved.state.average, frame_scale(frame), frame.sigma_range))
-    replay(view, film)
-    return points
-
-
-def show_film(view: ChannelView, points: Points, dataset: Dataset, film: Film):
-    """Put the past of a run on a view, the newest moment first."""
-    view.set_points(points.labels, dataset.class_names, points.images)
-    view.frame, view.status = film.moments[-1].frame if film.moments else b"", "earlier moments of this run"
-    replay(view, film)
-
-
-def show_moment(moment: Moment, dataset: Dataset) -> ChannelView:
-    """A view of its own for one moment of a run's past."""
-    view = ChannelView()
-    show_film(view, Points(dataset, POINTS), dataset, Film([moment]))
-    view.status = "saved run"
-    return view
-
-
-def replay(view: ChannelView, film: Film):
-    """Let a view that nothing trains behind go through a film."""
-
-    def answer(request: dict[str, Any]):
-        if request.get("do") == "go" and 0 <= request["moment"] < len(film.moments):
-            view.show_past(film.moments[request["moment"]].frame)
-
-    view.show_moments(film.listing())
-    view.kernel = False
-    view.listen(answer)
-
-
 def labelled(trainer: Trainer) -> bool:
     """Whether a tau-classifier names the channels."""
     return trainer.counts_labels and bool((trainer.labels >= 0).any())
@@ -229,20 +171,3 @@ def images(model: MixVAE, params: dict, z: Float[Array, "k n d"], q: Float[Array
     """What each channel renders from the mean latent of the images it claims; from 0 where it claims none."""
     centre = jnp.einsum("nk,knd->kd", q, z) / jnp.maximum(q.sum(0)[:, None], 1e-6)
     return model.apply({"params": params}, centre, jnp.eye(model.num_components), method="decode")
-
-
-def transfer(old: Trainer, state: State, new: Trainer) -> tuple[State, str]:
-    """A State for `new` that keeps every part of `state` whose shape still fits, and in words what was kept."""
-    fresh = new.init()
-    if same_shapes(state.params, fresh.params):
-        kept = new.set_curriculum(state._replace(held=fresh.held), new.config.curriculum.enabled)
-        return kept, "all weights were kept"
-    fits = [part for part in fresh.params if same_shapes(state.params[part], fresh.params[part])]
-    params, average = ({**fresh.params, **{p: a[p] for p in fits}} for a in (state.params, state.average))
-    kept = new.recount(fresh._replace(params=params, average=average))
-    return kept, f"kept {', '.join(fits) or 'nothing'}; the rest starts anew"
-
-
-def same_shapes(a: Any, b: Any) -> bool:
-    """Two trees of arrays with the same names and shapes."""
-    return jax.tree.map(jnp.shape, a) == jax.tree.map(jnp.shape, b)

@@ -1,0 +1,76 @@
+"""A live run before a view that records, for tests."""
+
+import threading
+
+from mixvae.config import LIVE
+from mixvae.example_runs import STAGES, tiny_config, tiny_dataset
+from mixvae.schedules import constant
+from workbench.frame import Frame, check
+from workbench.live import LiveRun
+
+DATASET = tiny_dataset()
+LONG = {"train.epochs": 100_000}
+OFF = STAGES | {"curriculum.enabled": False}
+
+
+class Screen:
+    """A view that keeps what it is shown, as ChannelView would draw it."""
+
+    def __init__(self):
+        self.frames: list[Frame] = []
+        self.said: list[str] = []
+        self.status = ""
+        self.changed = threading.Condition()
+
+        self.colour_by = "label"
+
+    def set_points(self, labels, class_names, images):
+        self.labels, self.class_names, self.images = labels, class_names, images
+
+    def listen(self, answer):
+        self.answer = answer
+
+    def show(self, frame: Frame) -> bytes:
+        check(frame, len(self.labels))
+        self._add(self.frames, frame._replace(z=frame.z.copy()), frame.status)
+        return f"step {frame.step}".encode()
+
+    def show_given(self, images, labels, points, undo, fault=""):
+        self.given = {"images": images, "labels": labels, "points": points, "undo": undo, "fault": fault}
+
+    def show_moments(self, moments, frames=()):
+        self.moments, self.film = moments, list(frames)
+
+    def show_past(self, frame: bytes):
+        self.past = frame
+
+    def show_atlas(self, atlas):
+        self.atlas = atlas
+
+    def say(self, status: str):
+        self._add(self.said, status, status)
+
+    def _add(self, kind, entry, status):
+        with self.changed:
+            kind.append(entry)
+            self.status = status
+            self.changed.notify_all()
+
+    def wait(self, condition, timeout=60):
+        with self.changed:
+            assert self.changed.wait_for(condition, timeout), f"still {self.status!r} after {timeout} s"
+
+    def wait_for_training(self, frames=3):
+        start = len(self.frames)
+        self.wait(lambda: [f.status for f in self.frames[start:]].count("training") >= frames)
+
+
+def make(view, **settings) -> LiveRun:
+    live = LiveRun(view, DATASET, points=100, max_fps=200)
+    live.configure(tiny_config(**settings))
+    return live
+
+
+def panel(config, **moved) -> dict:
+    """The knobs as they stand on the panel, some of them moved."""
+    return {"curriculum": config.curriculum.enabled} | {name: constant(config, name) for name in LIVE} | moved

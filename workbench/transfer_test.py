@@ -1,0 +1,56 @@
+"""What a new structure keeps, and the words for it."""
+
+import pytest
+
+from mixvae.example_runs import STAGES, same, tiny_config, tiny_dataset
+from mixvae.runs import build_trainer, fit
+from workbench.transfer import transfer
+
+DATASET = tiny_dataset()
+STEPS = 6  # an epoch
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """One epoch with six labels: the trainer, its state."""
+    return next(fit(tiny_config(), DATASET))[:2]
+
+
+PARTS = {
+    "model.output": ("heteroscedastic", ["embeddings", "encoder"]),
+    "model.num_components": (4, ["decoder"]),
+    "model.latent_layout": ("shared", ["decoder", "embeddings"]),
+    "model.hidden_dims": ([7], ["embeddings"]),
+}
+
+
+@pytest.mark.parametrize("path", PARTS)
+def test_a_new_structure_keeps_the_parts_that_fit(path, trained):
+    value, expected = PARTS[path]
+    new = build_trainer(tiny_config(**{path: value, "train.seed": 1}), DATASET)
+    state, words = transfer(*trained, new)
+    assert words == f"kept {', '.join(expected)}; the rest starts anew"
+    fresh = new.init()
+    for part in fresh.params:
+        source = trained[1] if part in expected else fresh
+        assert same(state.params[part], source.params[part])
+        assert same(state.average[part], (source.average if part in expected else fresh.params)[part])
+    assert state.step == 0 and same(state.optimiser, fresh.optimiser) and same(state.knobs, fresh.knobs)
+    assert same(state.tau_counts, new.recount(state).tau_counts)
+    assert same(state.tau_counts, fresh.tau_counts) == ("encoder" not in expected)
+
+
+def test_where_nothing_fits_it_says_nothing(trained):
+    new = build_trainer(tiny_config(**{"model.hidden_dims": [7], "model.num_components": 4}), DATASET)
+    state, words = transfer(*trained, new)
+    assert words == "kept nothing; the rest starts anew" and same(state, new.init())
+
+
+def test_equal_shapes_keep_everything_but_the_held_knobs(trained):
+    trainer, state = trained
+    new = build_trainer(tiny_config(**STAGES, **{"routing.estimator": "gumbel"}), DATASET)
+    kept, words = transfer(trainer, trainer.hold(state, tau=4.0), new)
+    assert words == "all weights were kept" and kept.step == STEPS
+    for name in ("params", "average", "optimiser", "tau_counts", "key"):
+        assert same(getattr(kept, name), getattr(state, name))
+    assert not any(kept.held) and kept.knobs.tau == 1.0 and kept.curriculum.on and kept.knobs.k_active == 5
