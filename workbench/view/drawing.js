@@ -41,11 +41,14 @@ function write(context, text, x, y, { size, weight = 400, colour, align = "left"
   return context.measureText(shown).width;
 }
 
-function drawTitle(context, { usage, titles, k_active }, channel, { x, y }, { side, image, width }, theme) {
+function drawTitle(context, { usage, titles, k_active }, channel, { x, y }, { side, image, width, room, wraps }, theme) {
   const locked = channel >= k_active, colour = locked || usage[channel] < 0.01 ? theme.muted : theme.ink;
-  const text = locked ? `${channel}` : `${channel} · ${(100 * usage[channel]).toFixed(1)} % ${titles[channel]}`;
-  const style = image ? { size: 12.5, weight: 600, width: side } : { size: 10, width: Math.min(side + 8, width - x) };
-  write(context, text, x, y - 7, { ...style, colour });
+  const share = locked ? `${channel}` : `${channel} · ${(100 * usage[channel]).toFixed(1)} %`;
+  const words = locked ? "" : titles[channel], most = Math.min(image ? room : side + 8, width - x);
+  const style = image ? { size: 12.5, weight: 600, width: most, colour } : { size: 10, width: most, colour };
+  if (!wraps) return write(context, `${share} ${words}`.trim(), x, y - 7, style);
+  write(context, share, x, y - 7 - LINE, style);
+  write(context, words, x, y - 7, { ...style, size: 11.5, weight: 400 });
 }
 
 function drawFrame(context, { x, y }, side, fill, theme) {
@@ -214,11 +217,13 @@ function drawThumb(context, { canvas, h, w }, i, x, y, side) {
 function drawFoot(context, { scale, sigma, step, ms, tau }, { width, height, image }, { theme, lenses }) {
   const closest = Math.max(...lenses.map((lens) => lens.zoom)), whole = closest === 1;
   const span = whole ? `planes span ±${scale.toFixed(1)}, hollow points lie beyond` : `up to ${closest.toFixed(1)} × closer`;
-  const planes = `${span} · circles: prior at 1 and 2 deviations`;
-  const images = sigma ? " · images: decoded mean, then σ" : " · image: decoded mean";
+  const images = sigma ? "images: decoded mean, then σ" : "image: decoded mean";
+  const parts = [span, "circles: prior at 1 and 2 deviations", ...(image ? [images] : [])];
   const style = { size: 10.5, colour: theme.muted }, stamp = `step ${step} @${ms} tau=${+tau.toFixed(3)}`;
+  if (width < SENTENCE)
+    return [stamp, ...parts.reverse()].forEach((text, i) => write(context, text, 0, height - 4 - i * LINE, { ...style, width }));
   const taken = write(context, stamp, width, height - 4, { ...style, align: "right" });
-  write(context, image ? planes + images : planes, 0, height - 4, { ...style, width: width - taken - 24 });
+  write(context, parts.join(" · "), 0, height - 4, { ...style, width: width - taken - 24 });
 }
 
 function drawInvitation(context, { width, height }, status, theme) {

@@ -2,7 +2,8 @@
 // shows, `toPixels` joins the two.
 
 const BODY = 470; // height the canvas aims for: with curves below it the view of 10 channels fits a screen of 900
-const TITLE = 22, FOOT = 28, IMAGE = 0.28, IMAGE_GAP = 8;
+const TITLE = 22, FOOT = 28, LINE = 15, IMAGE = 0.28, IMAGE_GAP = 8;
+const WORDS = 176, SENTENCE = 700; // pixels that a title, and what stands at the foot, need on one line
 const MANY = 40; // channels, beyond which planes are small and have no images
 const BEYOND = 32767;
 const WHOLE = { zoom: 1, u: 0, v: 0 }; // a lens on the middle of the latent space; u and v in units of `scale`
@@ -19,7 +20,7 @@ export function layout(width, k) {
   const fitting = Array.from({ length: k }, (_, i) => tile(i + 1, BODY - FOOT));
   const best = fitting.reduce((a, b) => (b.side > a.side ? b : a));
   if (best.side >= least) return place(best, gap, width, k);
-  return place(tile(Math.max(1, Math.min(k, Math.floor((width + gap) / (least + gap)))), Infinity), gap, width, k);
+  return place(tile(Math.max(1, Math.min(k, Math.floor((width + gap) / (least + gap)))), Infinity), gap, width, k, true);
 }
 
 // The largest plane in a box, with its images below or beside it, whichever leaves it larger.
@@ -31,15 +32,19 @@ function fit(width, height, images) {
   return { side, image: Math.floor(side * images), beside: beside > below };
 }
 
-function place({ side, image, beside, columns }, gap, width, k) {
+// Where the height is free, titles that are wider than their planes' pitch take a second line.
+function place({ side, image, beside, columns }, gap, width, k, free = false) {
   const extra = image && image + IMAGE_GAP, rows = Math.ceil(k / columns);
-  const across = side + (beside ? extra : 0), down = TITLE + side + (beside ? 0 : extra) + gap;
+  const across = side + (beside ? extra : 0);
   const pitch = Math.min(1.6 * across, (width - across) / Math.max(1, columns - 1));
+  const room = Math.max(across, columns > 1 ? pitch - gap : 0), wraps = free && image > 0 && room < WORDS;
+  const title = TITLE + (wraps ? LINE : 0), down = title + side + (beside ? 0 : extra) + gap;
+  const foot = FOOT + (width < SENTENCE ? 3 * LINE : 0);
   const tiles = Array.from({ length: k }, (_, i) => ({
-    x: Math.round((i % columns) * pitch), y: TITLE + Math.floor(i / columns) * down,
+    x: Math.round((i % columns) * pitch), y: title + Math.floor(i / columns) * down,
   }));
   const radius = Math.max(1.6, Math.min(2.6, side / 75));
-  return { width, height: rows * down - gap + FOOT, side, image, beside, tiles, radius };
+  return { width, height: rows * down - gap + foot, side, image, beside, room, wraps, tiles, radius };
 }
 
 // The pixel of the latent 0 and the pixels of an int16 unit, in a plane under a lens.
