@@ -48,7 +48,8 @@ def report(snapshot: Snapshot, dataset: Dataset, film: Film, title: str) -> str:
         style=part("page.css"),
         charts="".join(f'<div id="chart{i}"></div>' for i in range(len(figures))),
         scores=table(found),
-        versions=table({"config": config_hash(config), "seed": config.train.seed} | made()),
+        versions=table(made()),
+        run=table({"hash": config_hash(config), "seed": config.train.seed}),
         config=html.escape(dump_config(config)),
         vega=vega(),
         script=part("page.js"),
@@ -78,7 +79,7 @@ def still(view: ChannelView) -> dict[str, object]:
 
 
 def made() -> dict[str, str]:
-    """What made a page."""
+    """What made a page; its run may have been trained by another commit."""
     versions = {package: version(package) for package in PACKAGES}
     return {"commit": commit() or "unknown", "Python": platform.python_version()} | versions
 

@@ -26,8 +26,9 @@ def test_the_page_is_one_small_file_with_the_planes_the_pictures_and_the_numbers
     assert len(page.encode()) < 6 * 2**20
     assert "&lt;i&gt;mine&lt;/i&gt; &amp; yours" in page and "<i>mine" not in page
     assert dump_config(run.trainer.config).splitlines()[-1] in page
-    for words in ("clustering accuracy", "active channels", "seed", "commit", "jax"):
+    for words in ("clustering accuracy", "active channels", "hash", "seed", "commit", "jax"):
         assert f"<th>{words}<td>" in page
+    assert page.index("Page made with") < page.index("<th>commit") < page.index("<h2>Config") < page.index("<th>hash")
     sent, _ = json.JSONDecoder().raw_decode(page, page.index("const sent = ") + len("const sent = "))
     state, told = sent["state"], {name: base64.b64decode(text) for name, text in sent["bytes"].items()}
     assert [moment["event"] for moment in state["moments"]] == ["", "K_active 2 to 5"] and not state["kernel"]
