@@ -33,9 +33,9 @@ def _():
 
     A formula $\\frac{\\alpha}{2}$ and $$\\sum_{k=1}^K q_k$$
 
-    | a | b |
-    |---|---|
-    | 1 | <u>two</u> |
+    | a | b | a_name_that_is_long | another_name_that_is_long | and_another_one_that_is_long |
+    |---|---|---|---|---|
+    | 1 | <u>two</u> | 3 | 4 | 5 |
     """)
     return
 
@@ -75,7 +75,7 @@ if __name__ == "__main__":
 
 def test_markdown_formulas_tables_charts_and_controls_are_there_without_a_network(page_of, tmp_path):
     (tmp_path / "kinds.py").write_text(EVERY_KIND)
-    with open_page(page_of(tmp_path / "kinds.py").as_uri(), offline=True, first="#cells h1") as page:
+    with open_page(page_of(tmp_path / "kinds.py").as_uri(), width=420, offline=True, first="#cells h1") as page:
         cells = page.locator("#cells")
         assert page.locator("h1 em").inner_text() == "title" and cells.locator("td u").inner_text() == "two"
         wait_for(lambda: cells.locator("math").count() == 2 and cells.locator("mfrac").count() == 1, 20, "formulas")
@@ -92,6 +92,7 @@ def test_markdown_formulas_tables_charts_and_controls_are_there_without_a_networ
             "a chart of mo.ui.altair_chart: in the notebook alone",
             "mermaid: in the notebook alone",
         ]
+        assert page.evaluate("document.documentElement.scrollWidth") == 420
         assert not page.evaluate(
             "[...document.querySelectorAll('#cells *')].filter(e => /^marimo-(?!ui)/.test(e.localName)).length"
         )
