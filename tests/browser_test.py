@@ -59,7 +59,9 @@ def test_the_showcase_is_on_screen_before_anything_is_trained(page):
 def test_on_a_narrow_screen_the_parts_stack(page):
     box = page.locator("canvas.cv-canvas").bounding_box()
     slider = page.get_by_role("slider").first.bounding_box()
-    assert box["x"] >= 0 and box["x"] + box["width"] <= 420 and slider["y"] < box["y"]
+    assert (
+        box["x"] >= 0 and box["x"] + box["width"] <= 420 and box["y"] < 300 and slider["y"] > box["y"] + box["height"]
+    )
 
 
 def test_the_pointer_shows_what_a_latent_decodes_to_in_every_channel(page):

@@ -54,7 +54,7 @@ def matrix_frame(weights: np.ndarray, class_names: tuple[str, ...]) -> pl.DataFr
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def terms_chart(frame: pl.DataFrame, width: int = 84, height: int = 42) -> alt.Chart:
+def terms_chart(frame: pl.DataFrame, width: int = 78, height: int = 42) -> alt.Chart:
     """The terms of the objective over the epochs, each on its own scale; a colour a run, where there are several."""
     several = frame["run"].n_unique() > 1
     return (
@@ -95,14 +95,14 @@ def usage_chart(frame: pl.DataFrame, width: int = 170, height: int = 112) -> alt
 
 
 def matrix_chart(frame: pl.DataFrame, name: str, width: int = 170, height: int = 112) -> alt.Chart:
-    """Which labels each channel holds: darker is a larger share of the channel."""
+    """Which labels each channel holds: stronger is a larger share of the channel."""
     return (
         alt.Chart(frame, title=title(name))
-        .mark_rect()
+        .mark_rect(color=LINE)
         .encode(
             x=alt.X("label:N", title="label", sort=None, axis=alt.Axis(labelAngle=0)),
             y=alt.Y("channel:O", title="channel", axis=alt.Axis(labelOverlap=True)),
-            color=alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None),
+            opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.06, 1]), legend=None),
             tooltip=[
                 "channel:O",
                 "label:N",

@@ -91,8 +91,8 @@ def test_the_usage_chart_stacks_the_shares_of_all_channels():
 
 def test_the_matrix_chart_shows_the_share_on_a_fixed_scale_under_the_given_name():
     made = spec(charts.matrix_chart(charts.matrix_frame(WEIGHTS, NAMES), "tau counts, channel by label"))
-    assert fields(made["encoding"]) == {"x": "label", "y": "channel", "color": "share"}
-    assert made["encoding"]["color"]["scale"]["domain"] == [0, 1] and made["encoding"]["x"]["sort"] is None
+    assert fields(made["encoding"]) == {"x": "label", "y": "channel", "opacity": "share"}
+    assert made["encoding"]["opacity"]["scale"]["domain"] == [0, 1] and made["encoding"]["x"]["sort"] is None
     assert made["title"]["text"] == "tau counts, channel by label"
 
 

@@ -82,9 +82,9 @@ def panel(knobs: mo.ui.dictionary, config: Config, labels: int, asked: bool = Fa
 
 
 def page(side: mo.Html, main: mo.Html) -> mo.Html:
-    """Two columns, the wider one for the planes; on a narrow screen they stack."""
+    """Two columns, the wider one for the planes; on a narrow screen they stack, the planes above."""
     return mo.Html(
-        '<div style="display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start">'
-        f'<div style="flex: 1 1 17rem; max-width: 22rem">{side}</div>'
+        '<div style="display: flex; flex-wrap: wrap-reverse; gap: 1.5rem; align-items: flex-end">'
+        f'<div style="flex: 1 1 20rem; max-width: 22rem">{side}</div>'
         f'<div style="flex: 999 1 34rem; min-width: 0; overflow: hidden">{main}</div></div>'
     )
