@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import Field
-from typing import Any, get_args
+from typing import Any
 
 import marimo as mo
 
@@ -12,6 +12,7 @@ from workbench.knobs import (
     CHANNELS,
     SHOWN_CHANNELS,
     STRUCTURAL,
+    choices,
     curriculum_fits,
     idle,
     log_steps,
@@ -29,8 +30,8 @@ def structural_panel(config: Config) -> mo.ui.dictionary:
 
 def choice(config: Config, path: str) -> mo.ui.dropdown:
     """The names that a setting may have."""
-    field, hint = FIELDS[path]
-    return mo.ui.dropdown(get_args(hint), value=standing(config, path), label=named(field), allow_select_none=False)
+    shown = {"label": named(FIELDS[path][0]), "allow_select_none": False}
+    return mo.ui.dropdown(choices(path), value=standing(config, path), **shown)
 
 
 def channels_field(config: Config) -> mo.ui.number:

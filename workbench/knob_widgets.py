@@ -1,20 +1,18 @@
 """The knobs of Config as ipywidgets, one by one."""
 
-from typing import get_args
-
 import ipywidgets as widgets
 
 from mixvae import Config
 from mixvae.config import FIELDS, LIVE
-from workbench.knobs import CHANNELS, SHOWN_CHANNELS, curriculum_fits, log_steps, reach, short, standing
+from workbench.knobs import CHANNELS, SHOWN_CHANNELS, choices, curriculum_fits, log_steps, reach, short, standing
 
 LABELLED = {"layout": {"width": "auto"}, "style": {"description_width": "82px"}}
 
 
 def choice(config: Config, path: str) -> widgets.Dropdown:
     """The names that a structural setting may have."""
-    field, hint = FIELDS[path]
-    return widgets.Dropdown(options=get_args(hint), value=standing(config, path), description=short(field), **LABELLED)
+    shown = {"description": short(FIELDS[path][0]), **LABELLED}
+    return widgets.Dropdown(options=choices(path), value=standing(config, path), **shown)
 
 
 def channels_field(config: Config) -> widgets.BoundedIntText:

@@ -7,7 +7,7 @@ from dataclasses import Field
 from typing import Any
 
 from mixvae import Config, Knobs, State, Trainer
-from mixvae.config import LIVE
+from mixvae.config import FIELDS, LIVE
 from mixvae.config_file import override
 from mixvae.schedules import constant
 
@@ -28,6 +28,11 @@ LOG_STEPS_PER_DECADE = 10
 def short(field: Field) -> str:
     """The name before the comma of a setting's label."""
     return field.metadata["label"].split(", ")[0]
+
+
+def choices(path: str) -> tuple[str, ...]:
+    """The names that the setting at `path` may have."""
+    return tuple(FIELDS[path][0].metadata["valid"])
 
 
 def standing(config: Config, path: str) -> Any:

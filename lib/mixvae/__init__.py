@@ -4,10 +4,10 @@ from mixvae.config import Config, Knobs
 from mixvae.config_file import load_config
 from mixvae.data import Dataset, load_dataset
 from mixvae.inference import Prediction, predict
-from mixvae.model import MixVAE, build_model
+from mixvae.model import MixVAE, build_decoder, build_model
 from mixvae.modules.backbones import ConvBackbone, DenseBackbone
 from mixvae.modules.conditioning import ConcatConditioner, FiLMLayer, NoopConditioner
-from mixvae.modules.decoders import Decoder, ModularConvDecoder, ModularDenseDecoder, build_decoder
+from mixvae.modules.decoders import Decoder, ModularConvDecoder, ModularDenseDecoder
 from mixvae.modules.outputs import HeteroscedasticHead, StandardHead
 from mixvae.runs import fit
 from mixvae.state import State

@@ -5,9 +5,14 @@ Sections are frozen and check themselves, in Python as in YAML. A live knob move
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from mixvae.settings import Section, setting, settings
+from mixvae.modules.conditioning import CONDITIONERS
+from mixvae.modules.decoders import DECODERS, HEADS
+from mixvae.modules.encoders import ENCODERS, LAYOUTS
+from mixvae.modules.outputs import LIKELIHOODS, SIGMA_PER
+from mixvae.routing import ESTIMATORS
+from mixvae.settings import Section, choice, setting, settings
 
 
 @dataclass(frozen=True)
@@ -27,16 +32,16 @@ class ModelConfig(Section):
     path = "model"
     num_components: int = setting(10, 1, 4096, label="K, channels")
     latent_dim: int = setting(2, 1, 64, label="D, latent size")
-    latent_layout: Literal["decentralized", "shared"] = setting("decentralized", label="layout, of the latents")
-    encoder: Literal["conv", "dense"] = setting("conv", label="encoder")
-    decoder: Literal["conv", "dense"] = setting("conv", label="decoder")
-    conditioning: Literal["film", "concat", "none"] = setting("film", label="conditioning")
-    output: Literal["standard", "heteroscedastic"] = setting("standard", label="output head")
-    likelihood: Literal["bernoulli", "gaussian"] = setting("bernoulli", label="likelihood of the standard head")
+    latent_layout: str = choice("decentralized", LAYOUTS, label="layout, of the latents")
+    encoder: str = choice("conv", ENCODERS, label="encoder")
+    decoder: str = choice("conv", DECODERS, label="decoder")
+    conditioning: str = choice("film", CONDITIONERS, label="conditioning")
+    output: str = choice("standard", HEADS, label="output head")
+    likelihood: str = choice("bernoulli", LIKELIHOODS, label="likelihood of the standard head")
     sigma: float = setting(1.0, 1e-3, 10.0, label="sigma of the gaussian likelihood, pixel units")
     sigma_min: float = setting(0.05, 1e-3, 10.0, label="lowest sigma, pixel units")
     sigma_max: float = setting(0.5, 1e-3, 10.0, label="highest sigma, pixel units")
-    sigma_per: Literal["pixel", "image"] = setting("pixel", label="one sigma per")
+    sigma_per: str = choice("pixel", SIGMA_PER, label="one sigma per")
     component_embedding_dim: int = setting(16, 1, 1024, label="E, embedding size")
     width: int = setting(16, 1, 1024, label="features of the convolutions, base")
     hidden: int = setting(256, 1, 8192, label="features of the dense layer beside the convolutions")
@@ -60,7 +65,7 @@ class RoutingConfig(Section):
     """Who takes an image."""
 
     path = "routing"
-    estimator: Literal["straight_through", "gumbel", "exact"] = setting("straight_through", label="estimator")
+    estimator: str = choice("straight_through", ESTIMATORS, label="estimator")
     tau: float = setting(1.0, 0.1, 5.0, label="tau, temperature", step=0.1, live=True)
     tau_end: float = setting(0.1, 0.1, 5.0, label="lowest tau of the schedule")
     tau_rate: float = setting(0.0, 0.0, 10.0, label="decay of tau per epoch")
@@ -88,12 +93,12 @@ class ObjectiveConfig(Section):
     w_evidence: float = setting(
         1.0, 0.0, 10.0, label="w_evidence, weight of reconstruction and KLs", step=0.05, live=True
     )
-    kl_scope: Literal["all", "routed"] = setting("all", label="channels whose latents pay KL")
+    kl_scope: str = choice("all", ("all", "routed"), label="channels whose latents pay KL")
     usage_alpha: float = setting(1.0, 1.0, 1e3, label="alpha of the usage prior; 1 is off")
     w_inv: float = setting(0.0, 0.0, 5000.0, label="w_inv, weight of invariance", step=10.0, live=True)
     w_mi: float = setting(0.0, 0.0, 5000.0, label="w_mi, weight of the channels' information", step=10.0, live=True)
     w_label: float = setting(0.0, 0.0, 5000.0, label="w_label, weight of the labels", step=10.0, live=True)
-    label_target: Literal["tau", "channel"] = setting("tau", label="labels act through")
+    label_target: str = choice("tau", ("tau", "channel"), label="labels act through")
     use_tau_classifier: bool = setting(False, label="tau-classifier, names channels by counts of labels")
     alpha0: float = setting(1.0, 1e-6, 1e3, label="smoothing of the tau counts")
 
@@ -162,7 +167,7 @@ class CurriculumConfig(Section):
     cooldown: int = setting(2, 0, label="epochs after an unlock before another")
     kl_boost_on_unlock: float = setting(1.0, 1.0, 100.0, label="unlock boost, of both betas", step=0.5, live=True)
     boost_epochs: int = setting(2, 0, label="epochs of the boost")
-    unlock_init: Literal["split", "fresh"] = setting("split", label="how a newcomer starts")
+    unlock_init: str = choice("split", ("split", "fresh"), label="how a newcomer starts")
 
     def __post_init__(self):
         super().__post_init__()

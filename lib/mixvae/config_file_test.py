@@ -2,7 +2,7 @@
 
 import types
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import get_args, get_origin
 
 import pytest
 import yaml
@@ -26,8 +26,8 @@ def values(f, hint):
     low, high = f.metadata["low"], f.metadata["high"]
     if isinstance(hint, types.UnionType):
         return st.none() | values(f, get_args(hint)[0])
-    if get_origin(hint) is Literal:
-        return st.sampled_from(get_args(hint))
+    if f.metadata["valid"]:
+        return st.sampled_from(tuple(f.metadata["valid"]))
     if get_origin(hint) is tuple:
         return st.lists(st.integers(low, high or 10**6), min_size=1, max_size=4)
     of_type = {

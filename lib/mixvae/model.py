@@ -1,12 +1,15 @@
 """MixVAE: encode an image for every channel, decode a latent for one."""
 
+from dataclasses import fields
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mixvae.config import Config
-from mixvae.modules.decoders import ModularDecoder, build_decoder
-from mixvae.modules.encoders import Posterior, build_encoder
+from mixvae.config import Config, ModelConfig
+from mixvae.modules.decoders import DECODERS, ModularDecoder
+from mixvae.modules.encoders import ENCODERS, Posterior, PosteriorHead
 
 CENTRE = 0.13  # the mean of MNIST's pixels: images enter the encoder near zero mean
 
@@ -49,3 +52,29 @@ def build_model(config: Config, image_shape: tuple[int, int, int] = (28, 28, 1))
         decoder=build_decoder(config.model, image_shape),
         num_components=config.model.num_components,
     )
+
+
+def build_encoder(model: ModelConfig) -> nn.Module:
+    """The encoder that a config asks for."""
+    num_latents = 1 if model.latent_layout == "shared" else model.num_components
+    posterior = PosteriorHead(model.num_components, model.latent_dim, num_latents)
+    kind = ENCODERS[model.encoder]
+    return kind(posterior, **of_its_own(kind, model))
+
+
+def build_decoder(model: ModelConfig, image_shape: tuple[int, int, int]) -> ModularDecoder:
+    """The decoder that a config asks for, for images of shape (H, W, C)."""
+    height, width, channels = image_shape
+    kind = DECODERS[model.decoder]
+    return kind(
+        conditioning_method=model.conditioning,
+        output_type=model.output,
+        output_hw=(height, width),
+        channels=channels,
+        **of_its_own(kind, model),
+    )
+
+
+def of_its_own(kind: type[nn.Module], model: ModelConfig) -> dict[str, Any]:
+    """The settings that a module has under the same name."""
+    return {f.name: getattr(model, f.name) for f in fields(kind) if hasattr(model, f.name)}

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+ESTIMATORS = ("straight_through", "gumbel", "exact")
 LOCKED_LOGIT = -1e9  # finite: -inf, or the float's lowest value over a small tau, turns KL and gradients into NaN
 
 
@@ -41,4 +42,4 @@ def route(
         return soft
     if estimator == "straight_through":
         return straight_through(perturbed, soft)
-    raise ValueError(f"estimator={estimator!r} does not exist; choose straight_through, gumbel or exact")
+    raise ValueError(f"estimator={estimator!r} does not exist; choose one of {', '.join(ESTIMATORS)}")

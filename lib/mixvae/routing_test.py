@@ -113,5 +113,5 @@ def test_lock_leaves_the_unlocked_logits_alone():
 
 
 def test_an_unknown_estimator_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"estimator='straight'.*straight_through, gumbel or exact"):
+    with pytest.raises(ValueError, match=r"estimator='straight'.*straight_through, gumbel, exact"):
         route(KEY, LOGITS, tau=1.0, k_active=K, estimator="straight")

@@ -6,12 +6,18 @@ import types
 import typing
 from collections.abc import Iterable
 from dataclasses import Field, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 
 def setting(default, low=None, high=None, label="", step=None, live=False, log=False) -> Any:
     """A field whose value lies in [low, high]; `step` and `log` shape its slider."""
-    return field(default=default, metadata=dict(low=low, high=high, label=label, step=step, live=live, log=log))
+    shape = dict(low=low, high=high, label=label, step=step, live=live, log=log)
+    return field(default=default, metadata=shape | {"valid": None})
+
+
+def choice(default: str, valid: Iterable[str], label: str) -> Any:
+    """A field that is one of the names in `valid`; a name put there later may be chosen from then on."""
+    return field(default=default, metadata=setting("", label=label).metadata | {"valid": valid})
 
 
 def nearest(what: str, value: Any, valid: Iterable[str]) -> str:
@@ -28,9 +34,9 @@ def check(path: str, value: Any, hint: Any, metadata: typing.Mapping) -> Any:
     """The value as the type `hint` asks, inside its range; raises ValueError naming the key's path."""
     if isinstance(hint, types.UnionType):
         return None if value is None else check(path, value, typing.get_args(hint)[0], metadata)
-    if typing.get_origin(hint) is Literal:
-        if value not in typing.get_args(hint):
-            raise ValueError(nearest(f"{path}={value!r}", value, typing.get_args(hint)))
+    if metadata["valid"] is not None:
+        if value not in tuple(metadata["valid"]):
+            raise ValueError(nearest(f"{path}={value!r}", value, metadata["valid"]))
         return value
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):

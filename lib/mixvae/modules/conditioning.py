@@ -44,3 +44,6 @@ class NoopConditioner(nn.Module):
 
     def __call__(self, h: Float[Array, "..."], e: Array | None = None) -> Float[Array, "..."]:
         return h
+
+
+CONDITIONERS = {"film": FiLMLayer, "concat": ConcatConditioner, "none": NoopConditioner}

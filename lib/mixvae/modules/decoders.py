@@ -10,14 +10,12 @@ from functools import partial
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from mixvae.config import ModelConfig
 from mixvae.modules.backbones import ConvBackbone, DenseBackbone, unconditioned
-from mixvae.modules.conditioning import ConcatConditioner, FiLMLayer, NoopConditioner
+from mixvae.modules.conditioning import CONDITIONERS
 from mixvae.modules.layers import TransposedConvolution
 from mixvae.modules.outputs import LIKELIHOODS, SIGMA_PER, HeteroscedasticHead, StandardHead
 from mixvae.settings import nearest
 
-CONDITIONERS = {"film": FiLMLayer, "concat": ConcatConditioner, "none": NoopConditioner}
 HEADS = {
     "standard": lambda d, project: StandardHead(d.channels, d.likelihood, d.sigma, project),
     "heteroscedastic": lambda d, project: HeteroscedasticHead(
@@ -163,22 +161,4 @@ class ModularDenseDecoder(ModularDecoder):
         return partial(DensePixels, output_hw=self.output_hw)
 
 
-def build_decoder(model: ModelConfig, image_shape: tuple[int, int, int]) -> ModularDecoder:
-    """The decoder that a config asks for, for images of shape (H, W, C)."""
-    height, width, channels = image_shape
-    common = dict(
-        conditioning_method=model.conditioning,
-        output_type=model.output,
-        latent_dim=model.latent_dim,
-        output_hw=(height, width),
-        component_embedding_dim=model.component_embedding_dim,
-        sigma_min=model.sigma_min,
-        sigma_max=model.sigma_max,
-        channels=channels,
-        likelihood=model.likelihood,
-        sigma_per=model.sigma_per,
-        sigma=model.sigma,
-    )
-    if model.decoder == "conv":
-        return ModularConvDecoder(**common, width=model.width, hidden=model.hidden)
-    return ModularDenseDecoder(**common, hidden_dims=model.hidden_dims)
+DECODERS = {"conv": ModularConvDecoder, "dense": ModularDenseDecoder}

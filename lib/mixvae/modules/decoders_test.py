@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from mixvae.config import ModelConfig
-from mixvae.modules.decoders import ModularConvDecoder, ModularDenseDecoder, build_decoder
+from mixvae.model import build_decoder
+from mixvae.modules.decoders import ModularConvDecoder, ModularDenseDecoder
 
 B, K, D, E, H, W, C = 3, 5, 2, 7, 20, 30, 3
 KINDS = {"conv": ModularConvDecoder, "dense": ModularDenseDecoder}

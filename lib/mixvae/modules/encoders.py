@@ -6,10 +6,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mixvae.config import ModelConfig
 from mixvae.modules.layers import Convolution, pad, space_to_depth
 
 LOG_VAR_RANGE = (-8.0, 4.0)
+LAYOUTS = ("decentralized", "shared")
 
 
 class Posterior(NamedTuple):
@@ -49,15 +49,15 @@ class Normed(nn.Module):
 
 
 class DenseEncoder(nn.Module):
-    """A multilayer perceptron over the flattened image."""
+    """A multilayer perceptron over the flattened image; its layers are the dense decoder's, the last one first."""
 
     posterior: PosteriorHead
-    hidden_dims: tuple[int, ...] = (512, 128)
+    hidden_dims: tuple[int, ...] = (128, 512)
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b h w c"]) -> Posterior:
         h = x.reshape(*x.shape[:-3], -1)
-        for features in self.hidden_dims:
+        for features in reversed(self.hidden_dims):
             h = Normed(nn.Dense(features))(h)
         return self.posterior(h)
 
@@ -83,10 +83,4 @@ class ConvEncoder(nn.Module):
         return self.posterior(h)
 
 
-def build_encoder(model: ModelConfig) -> ConvEncoder | DenseEncoder:
-    """The encoder that a config asks for."""
-    num_latents = 1 if model.latent_layout == "shared" else model.num_components
-    posterior = PosteriorHead(model.num_components, model.latent_dim, num_latents)
-    if model.encoder == "conv":
-        return ConvEncoder(posterior, model.width, model.hidden)
-    return DenseEncoder(posterior, tuple(reversed(model.hidden_dims)))
+ENCODERS = {"conv": ConvEncoder, "dense": DenseEncoder}
