@@ -53,7 +53,7 @@ class ModelConfig(Section):
             raise ValueError("model.hidden_dims=[] leaves no layer; give at least one, as in [128, 512]")
         if self.sigma_min >= self.sigma_max:
             raise ValueError(f"model.sigma_min={self.sigma_min} must be below model.sigma_max={self.sigma_max}")
-        if self.conditioning != "none" and self.num_components == 1:
+        if CONDITIONERS[self.conditioning].placement != "anywhere" and self.num_components == 1:
             raise ValueError(
                 f"model.conditioning={self.conditioning!r} needs model.num_components > 1 to tell channels apart; "
                 "set model.conditioning='none'"
