@@ -1,0 +1,65 @@
+"""The six convolutional decoders as one function with branches, by hand: what the modular ones are compared with.
+
+It reads the modular decoder's own parameters, for grey images of 28 x 28, and knows nothing of its parts.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def monolith(conditioning: str, output: str, width: int = 16) -> Callable[..., Float[Array, "b"]]:
+    """nll(params, z [B, D], e [B, E], x [B, 28, 28, 1]) in nats."""
+
+    def film(p: dict, name: str, h: Array, e: Array) -> Array:
+        if conditioning != "film":
+            return h
+        mean, square = h.mean(-1, keepdims=True), (h * h).mean(-1, keepdims=True)
+        h = (h - mean) * jax.lax.rsqrt(jnp.maximum(0.0, square - mean * mean) + 1e-6)
+        scale_shift = dense(p[name]["Dense_0"], e)
+        scale, shift = jnp.split(scale_shift.reshape(len(e), *[1] * (h.ndim - 2), -1), 2, -1)
+        return (1.0 + scale) * h + shift
+
+    def nll(params: dict, z: Array, e: Array, x: Array) -> Array:
+        p, head = params["params"]["decoder"]["backbone"], params["params"]["decoder"]["head"]["pixels"]["Dense_0"]
+        if conditioning == "concat":
+            z = jnp.concatenate([z, e], -1)
+        h = jax.nn.gelu(film(p, "FiLMLayer_0", dense(p["Dense_0"], z), e))
+        h = dense(p["Dense_1"], h).reshape(len(z), 7, 7, 2 * width)
+        h = jax.nn.gelu(film(p, "FiLMLayer_1", h, e))
+        h = jnp.pad(h, [(0, 0), (1, 1), (1, 1), (0, 0)])
+        h = jnp.concatenate([h[:, :-1, :-1], h[:, :-1, 1:], h[:, 1:, :-1], h[:, 1:, 1:]], -1)
+        h = unfold(dense(p["TransposedConvolution_0"]["Dense_0"], h), 14)
+        h = jax.nn.gelu(film(p, "FiLMLayer_2", h, e))
+        kernel = head["kernel"].reshape(4, width, -1).swapaxes(0, 1).reshape(width, -1)
+        a, b, c, d = jnp.split(h @ kernel, 4, -1)
+        sides = ((1, 0), (0, 1))
+        h = sum(
+            jnp.pad(part, [(0, 0), sides[i], sides[j], (0, 0)])
+            for part, i, j in ((a, 0, 0), (b, 0, 1), (c, 1, 0), (d, 1, 1))
+        )
+        h = unfold(h + head["bias"], 28)
+        if output == "standard":
+            softplus = jnp.maximum(h, 0) + jnp.log(1 + jnp.exp(-jnp.abs(h)))
+            return jnp.sum(softplus - x * h, (1, 2, 3))
+        mean, s = jnp.split(h, 2, -1)
+        log_sigma = math.log(0.05) + (math.log(0.5) - math.log(0.05)) * jax.nn.sigmoid(s)
+        residual = (x - jax.nn.sigmoid(mean)) * jnp.exp(-log_sigma)
+        return jnp.sum(0.5 * jnp.square(residual) + log_sigma, (1, 2, 3))
+
+    return nll
+
+
+def dense(p: dict, h: Array) -> Array:
+    """h W + b."""
+    return h @ p["kernel"] + p["bias"]
+
+
+def unfold(h: Array, side: int) -> Array:
+    """[B, n, n, 4 F] -> [B, side, side, F], the margin cropped."""
+    b, n, _, f = h.shape
+    h = h.reshape(b, n, n, 2, 2, f // 4).swapaxes(2, 3).reshape(b, 2 * n, 2 * n, f // 4)
+    return h[:, 1 : 1 + side, 1 : 1 + side]
