@@ -275,8 +275,9 @@ class LiveRun:
         trainer.set_labels(self.given.over(drawn), objective.use_tau_classifier or self.given.any())
 
     def _follow(self, knobs: dict[str, float]):
-        self._panel = self._panel | knobs
-        state = as_shown(self.trainer, self.state, self._panel)
+        panel = self._panel | knobs
+        state = as_shown(self.trainer, self.state, panel)
+        self._panel = panel
         if (state.knobs, state.held, state.curriculum) != (self.state.knobs, self.state.held, self.state.curriculum):
             self.state = state
             self._publish(whole=not self._training)

@@ -8,6 +8,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from flax import serialization
 from mixvae.config import Config, Knobs
 from mixvae.config_file import dump_config, load_config, parse_config
 from mixvae.data import Dataset, draw_labels, load_dataset
+from mixvae.lock import locked, partial_name, sweep_partials
 from mixvae.metrics import effective_channels
 from mixvae.state import State
 from mixvae.step import agreed
@@ -64,19 +66,20 @@ def fit(
 
     `dataset` defaults to the one that the config names; `progress` hears of the steps done, PARTS times an epoch.
     Of several processes that train together the first reads and writes the folder. Raises ValueError where the folder
-    holds a run of another config.
+    holds a run of another config, or another process trains that run.
     """
     dataset = dataset or load_dataset(config.data.name, validation=config.data.validation)
     trainer = build_trainer(config, dataset)
     folder = folder if jax.process_index() == 0 else None
-    state, history = resume(trainer, folder) if folder else (trainer.init(), [])
-    state, done = agreed((state, len(history)))
-    for _ in range(done, config.train.epochs):
-        state, columns = train_epoch(trainer, state, progress)
-        history = [*history, epoch_row(trainer, state, columns)]
-        if folder:
-            save(folder, config, state, history)
-        yield Snapshot(trainer, state, history)
+    with locked(folder) if folder else nullcontext():
+        state, history = resume(trainer, folder) if folder else (trainer.init(), [])
+        state, done = agreed((state, len(history)))
+        for _ in range(done, config.train.epochs):
+            state, columns = train_epoch(trainer, state, progress)
+            history = [*history, epoch_row(trainer, state, columns)]
+            if folder:
+                save(folder, config, state, history)
+            yield Snapshot(trainer, state, history)
 
 
 def train_epoch(
@@ -109,7 +112,8 @@ def epoch_row(trainer: Trainer, state: State, columns: dict[str, np.ndarray]) ->
 
 
 def resume(trainer: Trainer, folder: str | Path) -> tuple[State, list[Row]]:
-    """The last complete epoch in `folder`, or a fresh start where it holds none."""
+    """The last complete epoch in `folder`, or a fresh start where it holds none; what was half written is deleted."""
+    sweep_partials(folder)
     if not any((Path(folder) / name).exists() for name in (CHECKPOINT, PREVIOUS)):
         return trainer.init(), []
     return load_aloud(folder, trainer)
@@ -134,16 +138,19 @@ def save(folder: str | Path, config: Config, state: State, history: list[Row], l
 
 
 def write_atomically(path: Path, content: bytes):
-    """Write a file by rename, so that a reader finds the old content or the new."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a file by rename, so that a reader finds the old content or the new; an OSError names the file."""
+    partial = partial_name(path)
     try:
         with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
 
 
