@@ -169,9 +169,12 @@ def load(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row], str]:
         except ValueError as error:
             faults.append(f"{folder / name}: {error}")
             continue
-        if parse_config(tree["config"]) != trainer.config:
-            raise ValueError(f"{folder} holds a run of another config; choose another folder, or load its {CONFIG}")
-        return restore(trainer, tree["state"]), list(tree["history"]), "; ".join(faults)
+        try:
+            if parse_config(tree["config"]) != trainer.config:
+                raise ValueError(f"holds a run of another config; choose another folder, or load its {CONFIG}")
+            return restore(trainer, tree["state"]), tree["history"], "; ".join(faults)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:  # as flax finds other trees
+            raise ValueError(f"{folder / name}: {error}") from None
     if faults:
         raise ValueError("; ".join(faults))
     raise FileNotFoundError(f"{folder} holds no {CHECKPOINT}")
@@ -204,15 +207,40 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"checkpoint format {version}; this version reads format {VERSION}")
     if hashlib.sha256(payload).hexdigest() != digest:
         raise ValueError("damaged: its content does not match its checksum")
-    return serialization.msgpack_restore(payload)
+    return checked(payload)
+
+
+def checked(payload: bytes) -> dict[str, Any]:
+    """The config, state and history that a checkpoint holds. Raises ValueError where it holds something else."""
+    try:
+        tree = serialization.msgpack_restore(payload)
+    except Exception as error:  # msgpack's, NumPy's and flax's readers raise many unrelated kinds
+        raise ValueError(f"its content cannot be read ({type(error).__name__}: {error})") from None
+    kinds = {"config": str, "state": dict, "history": list}
+    if not isinstance(tree, dict) or [*map(type, map(tree.get, kinds))] != [*kinds.values()]:
+        raise ValueError("its content is no run: expected config, state and history")
+    if not all(isinstance(row, dict) for row in tree["history"]):
+        raise ValueError("its history is no list of rows")
+    return tree
 
 
 def restore(trainer: Trainer, tree: dict[str, Any]) -> State:
-    """A State from a checkpoint's tree; what a light one left out is as at a start, with the averaged weights."""
-    average = jax.tree.map(lambda a: a.astype(np.float32), tree["average"])
+    """A State from a checkpoint's tree; what a light one left out is as at a start, with the averaged weights.
+
+    Raises ValueError where its arrays are not those of this trainer's State.
+    """
+    average = jax.tree.map(lambda a: np.asarray(a, np.float32), tree.get("average"))
     expected = jax.eval_shape(trainer.first, jax.random.PRNGKey(0)).params  # its weights would only be thrown away
     if jax.tree.map(np.shape, average) != jax.tree.map(np.shape, expected):
         raise ValueError(f"the checkpoint is of images of another shape than {trainer.x_train.shape[1:]}")
     fresh = trainer.init(average)
     complete = {**serialization.to_state_dict(fresh), "params": average, **tree, "average": average}
-    return serialization.from_state_dict(fresh, complete)
+    state = serialization.from_state_dict(fresh, complete)
+    if jax.tree.map(described, state) != jax.tree.map(described, fresh):
+        raise ValueError("the arrays of the checkpoint are not those of this config's run")
+    return state
+
+
+def described(leaf: Any) -> tuple:
+    """Shape and type of an array."""
+    return np.shape(leaf), np.asarray(leaf).dtype

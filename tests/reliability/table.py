@@ -17,7 +17,7 @@ def print_table(rows: Iterable[Found]):
         print("|", " | ".join(str(value) for value in row.values()), "|", flush=True)
 
 
-def timed(check: Callable[..., Found], *arguments: Any) -> Found:
+def timed(check: Callable[..., Found], *arguments: Any, **settings: Any) -> Found:
     """The row of a check, with its seconds."""
     start = time.perf_counter()
-    return check(*arguments) | {"seconds": round(time.perf_counter() - start)}
+    return check(*arguments, **settings) | {"seconds": round(time.perf_counter() - start)}
