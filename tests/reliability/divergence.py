@@ -27,7 +27,7 @@ from reliability.table import Found, print_table, timed
 from workbench.example_screen import LONG, Screen, make, panel
 
 STEPS = 20
-BEYOND = {"tau": 0.0, "beta_z": 1e6, "beta_c": -1.0, "learning_rate": 1e3, "k_active": 99, "w_inv": float("nan")}
+BEYOND = {"tau": 0.0, "beta_z": 1e6, "beta_c": -1.0, "learning_rate": 1e3, "k_active": 0, "w_inv": float("nan")}
 
 
 class Silent(RuntimeError):
@@ -39,6 +39,7 @@ def ends(count: int, seed: int = 0, **settings: object) -> Found:
     chance, outcomes, screen = random.Random(seed), Counter(), Screen()
     with contextlib.redirect_stderr(io.StringIO()):  # a worker tells the terminal of every error
         live = make(screen, **LONG, **settings)
+        live.settled()
         start = panel(live.trainer.config)
         for number in range(count):
             live.reset()
