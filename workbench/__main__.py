@@ -8,11 +8,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import jax
-import yaml
 from tqdm import tqdm
 
 from mixvae import load_config, load_dataset
-from mixvae.config_file import StrictLoader, override
+from mixvae.config_file import override, read_yaml
 from mixvae.runs import CONFIG, fit, open_run, save, write_atomically
 from mixvae.settings import nearest
 from workbench import presets, tables
@@ -35,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -95,8 +94,8 @@ def parse_settings(pairs: list[str]) -> dict:
             raise ValueError(f"--set {pair}: expected SECTION.KEY=VALUE, as in model.num_components=20")
     split = (pair.split("=", 1) for pair in pairs)
     try:
-        return {key.strip(): yaml.load(value, StrictLoader) for key, value in split}
-    except yaml.YAMLError as error:
+        return {key.strip(): read_yaml(value) for key, value in split}
+    except ValueError as error:
         raise ValueError(f"--set: {error}") from None
 
 

@@ -11,6 +11,7 @@ from mixvae.runs import write_atomically
 MOST = 120  # moments kept; MNIST's have some 60 kB each
 APART = 0.02  # epochs between two moments at first
 FILE = "film.msgpack.z"
+LARGEST = 2**32  # bytes of all moments; msgpack has no more
 
 
 class Moment(NamedTuple):
@@ -68,6 +69,22 @@ def load_film(folder: str | Path) -> Film:
     if not path.exists():
         return Film()
     try:
-        return Film([Moment(**moment) for moment in serialization.msgpack_restore(zlib.decompress(path.read_bytes()))])
+        return Film([checked(**moment) for moment in serialization.msgpack_restore(unpacked(path.read_bytes()))])
     except (zlib.error, ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it, and the run opens without its past") from None
+
+
+def checked(epoch: float, event: str, frame: bytes) -> Moment:
+    """A moment of a file. Raises TypeError where a part is not what it should be."""
+    if not (isinstance(epoch, float | int) and isinstance(event, str) and isinstance(frame, bytes)):
+        raise TypeError("a moment is a number, a text and bytes")
+    return Moment(epoch, event, frame)
+
+
+def unpacked(packed: bytes) -> bytes:
+    """What was packed. Raises ValueError where it is more than LARGEST, or is cut off."""
+    unpacker = zlib.decompressobj()
+    content = unpacker.decompress(packed, LARGEST)
+    if not unpacker.eof:
+        raise ValueError(f"it is cut off, or unpacks to more than {LARGEST} bytes")
+    return content

@@ -17,18 +17,17 @@ class Given:
 
     def __init__(self, images: int):
         self.labels = np.full(images, UNLABELLED, np.int32)
-        self.before: list[np.ndarray] = []
+        self.before: list[tuple[np.ndarray, np.ndarray]] = []  # of every change, its images and their labels until then
 
     def label(self, images: Sequence[int], labels: Sequence[int], classes: int):
         """Give labels, or take them back by -1. Raises ValueError for an image or a label that does not exist."""
-        images, labels = np.asarray(images, int), np.asarray(labels, int)
+        if wrong := [i for i in (*images, *labels) if not isinstance(i, int | np.integer) or isinstance(i, bool)]:
+            raise ValueError(f"{wrong[0]!r} is no whole number, as images and labels are")
         if wrong := [int(i) for i in images if not 0 <= i < len(self.labels)]:
             raise ValueError(f"there is no training image {wrong[0]}; they are 0 to {len(self.labels) - 1}")
         if wrong := [int(y) for y in labels if not UNLABELLED <= y < classes]:
             raise ValueError(f"there is no label {wrong[0]}; they are 0 to {classes - 1}, and -1 for none")
-        self.before.append(self.labels)
-        self.labels = self.labels.copy()
-        self.labels[images] = labels
+        self._change(np.asarray(images, int), np.asarray(labels, np.int32))
 
     def any(self) -> bool:
         """Whether there is a label."""
@@ -46,13 +45,17 @@ class Given:
 
     def forget(self):
         """Take all labels back."""
-        self.before.append(self.labels)
-        self.labels = np.full_like(self.labels, UNLABELLED)
+        self._change(np.flatnonzero(self.labels != UNLABELLED), np.int32(UNLABELLED))
 
     def undo(self):
         """Take the last change back, if there was one."""
         if self.before:
-            self.labels = self.before.pop()
+            images, labels = self.before.pop()
+            self.labels[images] = labels
+
+    def _change(self, images: Int[np.ndarray, "n"], labels: Int[np.ndarray, "*n"]):
+        self.before.append((images, self.labels[images]))
+        self.labels[images] = labels
 
     def read(self, table: str, class_names: Sequence[str]):
         """Labels from CSV with the columns `image`, its place in the training set, and `label`, a class's name.
@@ -61,7 +64,7 @@ class Given:
         """
         try:
             rows = pl.read_csv(io.StringIO(table), schema_overrides={"label": pl.String})
-        except (pl.exceptions.PolarsError, ValueError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
             raise ValueError(f"no labels were read: {error}") from None
         if rows.columns != COLUMNS:
             raise ValueError(f"no labels were read: expected the columns {COLUMNS}, found {rows.columns}")

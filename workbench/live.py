@@ -123,19 +123,22 @@ class LiveRun:
         self._command(lambda: self._give(self.given.forget))
 
     def answer(self, request: Mapping[str, Any]):
-        """Do what the view asks for: `ask`, `undo`, `forget`, `label` points, `import` a table, `go` to a moment."""
+        """Do what the view asks for: `ask`, `undo`, `forget`, `label` points, `import` a table, `go` to a moment.
+
+        Raises ValueError for anything else, and nothing is done.
+        """
         index = self.points.index
         match request:
             case {"do": "ask" | "undo" | "forget" as name}:
                 getattr(self, name)()
-            case {"do": "label", "points": points, "label": label}:
+            case {"do": "label", "points": [*points], "label": int(label)} if all(map(self.points.has, points)):
                 self.label([int(index[point]) for point in points], [label] * len(points))
-            case {"do": "import", "text": text}:
+            case {"do": "import", "text": str(text)}:
                 self._command(lambda: self._give(self.given.read, text, self.dataset.class_names))
-            case {"do": "go", "moment": moment}:
+            case {"do": "go", "moment": int(moment)}:
                 self._command(lambda: self._go_to(moment))
             case _:
-                raise ValueError(f"the view asked for {dict(request)}, which nothing answers")
+                raise ValueError(f"the view asked for {str(request)[:200]}, which nothing answers")
 
     def close(self):
         """End the worker."""
@@ -275,8 +278,9 @@ class LiveRun:
         trainer.set_labels(self.given.over(drawn), objective.use_tau_classifier or self.given.any())
 
     def _follow(self, knobs: dict[str, float]):
-        self._panel = self._panel | knobs
-        state = as_shown(self.trainer, self.state, self._panel)
+        panel = self._panel | knobs
+        state = as_shown(self.trainer, self.state, panel)
+        self._panel = panel
         if (state.knobs, state.held, state.curriculum) != (self.state.knobs, self.state.held, self.state.curriculum):
             self.state = state
             self._publish(whole=not self._training)

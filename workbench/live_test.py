@@ -267,7 +267,7 @@ def test_compiling_is_said_also_of_a_model_that_is_rebuilt_while_it_trains(live,
 
 
 def test_what_goes_wrong_while_training_is_said_and_the_worker_lives_on(live, screen, monkeypatch, capsys):
-    fault = FloatingPointError("recon is no longer finite 1 steps on, at tau=1; move a knob back and go on")
+    fault = FloatingPointError("recon is no longer finite at step 1, at tau=1; move a knob back and go on")
 
     def broken(state, steps):
         raise fault

@@ -37,6 +37,10 @@ class Points:
         self.next = 0
         self.z = self.logits = self.noise = self.error = None
 
+    def has(self, point: Any) -> bool:
+        """Whether something is the number of a point."""
+        return type(point) is int and 0 <= point < len(self.index)
+
     def encode(self, trainer: Trainer, state: State, whole: bool, errors: bool = False):
         """Place the next slice of the images by the averaged weights, or the whole of them.
 

@@ -28,6 +28,11 @@ PACKAGES = ("mixvae", "jax", "flax", "optax")
 TOLD = ("points", "status", "given", "moments", "moment", "kernel")
 SENT = ("frame", "atlas", "images", "film")
 WHOLE = ("test_images", "active_channels")  # scores that are counts
+AGAIN = (
+    "This config and these versions give the same numbers again on the same machine, bit by bit, also where training "
+    "is stopped and goes on. On another kind of device, another number of devices or with another version sums may be "
+    "taken in another order: the last digits may differ, and what follows, up to which channel takes which images."
+)
 
 
 def report(snapshot: Snapshot, dataset: Dataset, film: Film, title: str) -> str:
@@ -50,6 +55,7 @@ def report(snapshot: Snapshot, dataset: Dataset, film: Film, title: str) -> str:
         scores=table(found),
         versions=table(made()),
         run=table({"hash": config_hash(config), "seed": config.train.seed}),
+        again=html.escape(AGAIN),
         config=html.escape(dump_config(config)),
         vega=vega(),
         script=part("page.js"),

@@ -28,6 +28,7 @@ def test_the_page_is_one_small_file_with_the_planes_the_pictures_and_the_numbers
     assert dump_config(run.trainer.config).splitlines()[-1] in page
     for words in ("clustering accuracy", "active channels", "hash", "seed", "commit", "jax"):
         assert f"<th>{words}<td>" in page
+    assert "same numbers again on the same machine" in page
     assert page.index("Page made with") < page.index("<th>commit") < page.index("<h2>Config") < page.index("<th>hash")
     sent, _ = json.JSONDecoder().raw_decode(page, page.index("const sent = ") + len("const sent = "))
     state, told = sent["state"], {name: base64.b64decode(text) for name, text in sent["bytes"].items()}

@@ -1,4 +1,4 @@
-"""Result rows on disk: CSV files, read whole and replaced whole, by one process at a time."""
+"""Result rows on disk: CSV files, read whole and replaced whole, by one process at a time: another one waits."""
 
 import io
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from mixvae.lock import locked
 from mixvae.runs import write_atomically
 
 RESULTS = Path(__file__).parent.parent / "data" / "results"
@@ -27,14 +28,14 @@ def put(path: Path, job: dict[str, Any], *rows: dict[str, Any]):
 
     The file is replaced by rename, and deleted with its last row.
     """
-    before = read(path.stem, path.parent)
-    after = before if before.is_empty() else before.filter(~of(job))
-    if rows:
-        after = pl.concat([after, pl.DataFrame([job | row for row in rows])], how="diagonal_relaxed")
-    if after.is_empty():
-        path.unlink(missing_ok=True)
-    elif rows or after.height < before.height:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()
-        after.write_csv(content, float_precision=5)
-        write_atomically(path, content.getvalue())
+    with locked(path.parent, wait=True):
+        before = read(path.stem, path.parent)
+        after = before if before.is_empty() else before.filter(~of(job))
+        if rows:
+            after = pl.concat([after, pl.DataFrame([job | row for row in rows])], how="diagonal_relaxed")
+        if after.is_empty():
+            path.unlink(missing_ok=True)
+        elif rows or after.height < before.height:
+            content = io.BytesIO()
+            after.write_csv(content, float_precision=5)
+            write_atomically(path, content.getvalue())

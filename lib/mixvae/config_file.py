@@ -15,6 +15,8 @@ from mixvae.config import FIELDS, SECTIONS, Config
 from mixvae.flat_flags import WRITTEN, as_written, to_sections
 from mixvae.settings import nearest, settings
 
+LONGEST = 2**16  # characters of a config; a whole one has some 2000
+
 
 def load_config(path: str | Path) -> Config:
     """Read a YAML file, nested or flat. Raises FileNotFoundError, or ValueError naming the file and the key."""
@@ -22,17 +24,15 @@ def load_config(path: str | Path) -> Config:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such config file")
     try:
-        return parse_config(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            return parse_config(file.read(LONGEST + 1))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def parse_config(text: str) -> Config:
     """A Config from YAML text; what is left out has its default. Raises ValueError, naming the key."""
-    try:
-        tree = yaml.load(text, StrictLoader)
-    except (yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError, TypeError) as error:
-        raise ValueError(f"this is not YAML: {error}") from None  # a wrong tag fails in PyYAML's own constructors
+    tree = read_yaml(text)
     if tree is None:
         return Config()
     if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
@@ -46,6 +46,16 @@ def parse_config(text: str) -> Config:
             f"{flat[0]!r} stands beside the section {sections[0]!r}: use sections alone, or flat flags alone"
         )
     return from_nested(tree)
+
+
+def read_yaml(text: str) -> Any:
+    """What YAML text says, without anchors, tags of a language, or a key written twice. Raises ValueError."""
+    if len(text) > LONGEST:
+        raise ValueError(f"this is longer than the {LONGEST} characters of the longest config that is read")
+    try:
+        return yaml.load(text, StrictLoader)
+    except (yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"this is not YAML: {error}") from None  # a wrong tag fails in PyYAML's own constructors
 
 
 def from_nested(tree: Mapping[str, Any]) -> Config:
@@ -95,7 +105,14 @@ def override(config: Config, settings_by_path: Mapping[str, Any]) -> Config:
 
 
 class StrictLoader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-3 as a number and refuses a key written twice."""
+    """SafeLoader that reads 1e-3 as a number and refuses a key written twice, and what may grow without bound."""
+
+    def compose_node(self, parent, index):
+        """A node that is not another one's alias: nine lines of aliases of aliases are a billion values."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(None, None, f"*{event.anchor}: write it out again instead", event.start_mark)
+        return super().compose_node(parent, index)
 
 
 class StrictDumper(yaml.SafeDumper):
@@ -105,8 +122,8 @@ class StrictDumper(yaml.SafeDumper):
 def unique_mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict:
     """A mapping whose keys are all different."""
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
-    if twice is not None:
+    if len(set(keys)) < len(keys):
+        twice = next(key for i, key in enumerate(keys) if key in keys[:i])
         raise ValueError(f"{twice!r} is set twice")
     return loader.construct_mapping(node, deep=True)
 

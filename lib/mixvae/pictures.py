@@ -2,6 +2,8 @@
 
 import io
 import math
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,14 +17,25 @@ from mixvae.sources import Source
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 GREY_MODES = ("1", "L", "LA")
 RGB_MODES = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
+COLUMNS = ("image", "label")
+PROBE = """import sys, polars
+table = polars.scan_parquet(sys.argv[1], glob=False)
+table.select(name for name in table.collect_schema().names() if name in sys.argv[2:]).collect()"""
 
 
 def read_parquet(path: Path) -> Source:
-    """A column `image` (encoded bytes, struct{bytes, path}, or numbers) and perhaps `label`; others are not read."""
+    """A column `image` (encoded bytes, struct{bytes, path}, or numbers) and perhaps `label`; others are not read.
+
+    A process of its own reads them first: on some damage polars asks for so much memory that its process is ended.
+    """
+    probe = subprocess.run([sys.executable, "-c", PROBE, str(path), *COLUMNS], capture_output=True, text=True)
+    if probe.returncode:
+        found = (probe.stderr.strip() or "nothing").splitlines()[-1]
+        raise ValueError(f"{path}: expected a sound Parquet file; polars found: {found}")
     try:
         table = pl.scan_parquet(path, glob=False)
         columns = table.collect_schema().names()
-        frame = table.select(name for name in columns if name in ("image", "label")).collect()
+        frame = table.select(name for name in columns if name in COLUMNS).collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ValueError(f"{path}: expected a sound Parquet file; polars found: {error}") from None
     if "image" not in columns:

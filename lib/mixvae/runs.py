@@ -8,6 +8,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from flax import serialization
 from mixvae.config import Config, Knobs
 from mixvae.config_file import dump_config, load_config, parse_config
 from mixvae.data import Dataset, draw_labels, load_dataset
+from mixvae.lock import locked, partial_name, sweep_partials
 from mixvae.metrics import effective_channels
 from mixvae.state import State
 from mixvae.step import agreed
@@ -64,19 +66,20 @@ def fit(
 
     `dataset` defaults to the one that the config names; `progress` hears of the steps done, PARTS times an epoch.
     Of several processes that train together the first reads and writes the folder. Raises ValueError where the folder
-    holds a run of another config.
+    holds a run of another config, or another process trains that run.
     """
     dataset = dataset or load_dataset(config.data.name, validation=config.data.validation)
     trainer = build_trainer(config, dataset)
     folder = folder if jax.process_index() == 0 else None
-    state, history = resume(trainer, folder) if folder else (trainer.init(), [])
-    state, done = agreed((state, len(history)))
-    for _ in range(done, config.train.epochs):
-        state, columns = train_epoch(trainer, state, progress)
-        history = [*history, epoch_row(trainer, state, columns)]
-        if folder:
-            save(folder, config, state, history)
-        yield Snapshot(trainer, state, history)
+    with locked(folder) if folder else nullcontext():
+        state, history = resume(trainer, folder) if folder else (trainer.init(), [])
+        state, done = agreed((state, len(history)))
+        for _ in range(done, config.train.epochs):
+            state, columns = train_epoch(trainer, state, progress)
+            history = [*history, epoch_row(trainer, state, columns)]
+            if folder:
+                save(folder, config, state, history)
+            yield Snapshot(trainer, state, history)
 
 
 def train_epoch(
@@ -109,7 +112,8 @@ def epoch_row(trainer: Trainer, state: State, columns: dict[str, np.ndarray]) ->
 
 
 def resume(trainer: Trainer, folder: str | Path) -> tuple[State, list[Row]]:
-    """The last complete epoch in `folder`, or a fresh start where it holds none."""
+    """The last complete epoch in `folder`, or a fresh start where it holds none; what was half written is deleted."""
+    sweep_partials(folder)
     if not any((Path(folder) / name).exists() for name in (CHECKPOINT, PREVIOUS)):
         return trainer.init(), []
     return load_aloud(folder, trainer)
@@ -134,16 +138,19 @@ def save(folder: str | Path, config: Config, state: State, history: list[Row], l
 
 
 def write_atomically(path: Path, content: bytes):
-    """Write a file by rename, so that a reader finds the old content or the new."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a file by rename, so that a reader finds the old content or the new; an OSError names the file."""
+    partial = partial_name(path)
     try:
         with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
 
 
@@ -162,9 +169,12 @@ def load(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row], str]:
         except ValueError as error:
             faults.append(f"{folder / name}: {error}")
             continue
-        if parse_config(tree["config"]) != trainer.config:
-            raise ValueError(f"{folder} holds a run of another config; choose another folder, or load its {CONFIG}")
-        return restore(trainer, tree["state"]), list(tree["history"]), "; ".join(faults)
+        try:
+            if parse_config(tree["config"]) != trainer.config:
+                raise ValueError(f"holds a run of another config; choose another folder, or load its {CONFIG}")
+            return restore(trainer, tree["state"]), tree["history"], "; ".join(faults)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:  # as flax finds other trees
+            raise ValueError(f"{folder / name}: {error}") from None
     if faults:
         raise ValueError("; ".join(faults))
     raise FileNotFoundError(f"{folder} holds no {CHECKPOINT}")
@@ -197,15 +207,40 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"checkpoint format {version}; this version reads format {VERSION}")
     if hashlib.sha256(payload).hexdigest() != digest:
         raise ValueError("damaged: its content does not match its checksum")
-    return serialization.msgpack_restore(payload)
+    return checked(payload)
+
+
+def checked(payload: bytes) -> dict[str, Any]:
+    """The config, state and history that a checkpoint holds. Raises ValueError where it holds something else."""
+    try:
+        tree = serialization.msgpack_restore(payload)
+    except Exception as error:  # msgpack's, NumPy's and flax's readers raise many unrelated kinds
+        raise ValueError(f"its content cannot be read ({type(error).__name__}: {error})") from None
+    kinds = {"config": str, "state": dict, "history": list}
+    if not isinstance(tree, dict) or [*map(type, map(tree.get, kinds))] != [*kinds.values()]:
+        raise ValueError("its content is no run: expected config, state and history")
+    if not all(isinstance(row, dict) for row in tree["history"]):
+        raise ValueError("its history is no list of rows")
+    return tree
 
 
 def restore(trainer: Trainer, tree: dict[str, Any]) -> State:
-    """A State from a checkpoint's tree; what a light one left out is as at a start, with the averaged weights."""
-    average = jax.tree.map(lambda a: a.astype(np.float32), tree["average"])
+    """A State from a checkpoint's tree; what a light one left out is as at a start, with the averaged weights.
+
+    Raises ValueError where its arrays are not those of this trainer's State.
+    """
+    average = jax.tree.map(lambda a: np.asarray(a, np.float32), tree.get("average"))
     expected = jax.eval_shape(trainer.first, jax.random.PRNGKey(0)).params  # its weights would only be thrown away
     if jax.tree.map(np.shape, average) != jax.tree.map(np.shape, expected):
         raise ValueError(f"the checkpoint is of images of another shape than {trainer.x_train.shape[1:]}")
     fresh = trainer.init(average)
     complete = {**serialization.to_state_dict(fresh), "params": average, **tree, "average": average}
-    return serialization.from_state_dict(fresh, complete)
+    state = serialization.from_state_dict(fresh, complete)
+    if jax.tree.map(described, state) != jax.tree.map(described, fresh):
+        raise ValueError("the arrays of the checkpoint are not those of this config's run")
+    return state
+
+
+def described(leaf: Any) -> tuple:
+    """Shape and type of an array."""
+    return np.shape(leaf), np.asarray(leaf).dtype

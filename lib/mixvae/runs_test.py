@@ -13,6 +13,7 @@ import pytest
 
 from mixvae import runs
 from mixvae.example_runs import STAGES, UNLABELLED, same, tiny_config, tiny_dataset
+from mixvae.lock import locked
 from mixvae.runs import CHECKPOINT, CONFIG, PREVIOUS, VERSION, build_trainer, fit, load, open_run, save
 
 PLATEAU = {
@@ -346,3 +347,13 @@ def test_a_folder_without_a_run_says_what_is_missing(config, dataset, snapshots,
         open_run(tmp_path, dataset)
     with pytest.raises(FileNotFoundError, match=f"holds no {CHECKPOINT}"):
         load(tmp_path, snapshots[0].trainer)
+
+
+def test_a_run_that_is_trained_already_is_refused_and_goes_on(config, dataset, folder):
+    before, first = (folder / CHECKPOINT).read_bytes(), fit(config, dataset, folder)
+    (folder / ".run.msgpack.1.partial").write_bytes(b"of a process that was killed")
+    with locked(folder), pytest.raises(ValueError, match=r"run is being written into already; wait until that ends"):
+        next(first)
+    assert (folder / CHECKPOINT).read_bytes() == before and len(files(folder)) == 4
+    assert len(next(fit(config, dataset, folder)).history) == 3
+    assert files(folder) == {CONFIG, CHECKPOINT, PREVIOUS}

@@ -178,12 +178,18 @@ def agreed(tree: Any) -> Any:
     return tree if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(tree)
 
 
-def require_finite(columns: dict[str, np.ndarray], knobs: Knobs):
-    """Raise FloatingPointError naming the first term that is not finite, the step in this call, and the knobs then."""
+def require_finite(columns: dict[str, np.ndarray], knobs: Knobs, step: int):
+    """Raise FloatingPointError naming the first term that is not finite, its step, and the knobs then.
+
+    Row [i] is of step `step` + i + 1. Of several terms at one step a part is named before the loss that it is part of,
+    and the loss before its gradient.
+    """
     rows = {name: np.isfinite(c).reshape(len(c), -1).all(1) for name, c in columns.items()}
     first = min((int(np.argmin(good)) for good in rows.values() if not good.all()), default=None)
     if first is None:
         return
-    name = next(name for name, good in rows.items() if not good[first])
+    wrong = [name for name, good in rows.items() if not good[first]]
+    name = min(wrong, key=lambda name: (name == "gradient", name == "loss"))
     at = ", ".join(f"{k}={v[first]:g}" for k, v in knobs._asdict().items())
-    raise FloatingPointError(f"{name} is no longer finite {first + 1} steps on, at {at}; move a knob back and go on")
+    when = f"at step {step + first + 1}, at {at}"
+    raise FloatingPointError(f"{name} is no longer finite {when}; move a knob back and go on")

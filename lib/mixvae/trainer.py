@@ -200,7 +200,7 @@ class Trainer:
         if self.spread:
             moving, columns = here((moving, columns))
         columns = {name: np.asarray(column)[:steps] for name, column in columns.items()}
-        require_finite(columns, knobs)
+        require_finite(columns, knobs, int(state.step))
         columns |= {name: values[:steps] for name, values in knobs._asdict().items()}
         now = moment(state, knobs, steps - 1)
         state = state._replace(**moving._asdict())._replace(step=np.int32(moving.step), knobs=now)
@@ -208,6 +208,8 @@ class Trainer:
             return state, columns
         if len(self.x_val):
             columns["validation_loss"] = np.array([self.evidence_loss(state, self.x_val)])
+            last = Knobs(*(values[steps - 1 : steps] for values in knobs))
+            require_finite({"validation_loss": columns["validation_loss"]}, last, int(state.step) - 1)
         return agreed(self.end_epoch(state, columns)), columns
 
     def data(self, state: State) -> Data:

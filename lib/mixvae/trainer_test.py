@@ -221,9 +221,31 @@ def test_a_number_that_goes_wrong_is_named_and_the_state_before_it_still_good():
     trainer = make()
     state, _ = trainer.advance(trainer.init(), 2)
     broken = jax.tree.map(lambda p: jnp.full_like(p, jnp.nan), state.params)
-    with pytest.raises(FloatingPointError, match=r"no longer finite 1 steps on, at tau=1,"):
+    with pytest.raises(FloatingPointError, match=r"no longer finite at step 3, at tau=1,"):
         trainer.advance(state._replace(params=broken), 2)
     assert np.isfinite(trainer.advance(state, 2)[1]["loss"]).all()
+
+
+def test_the_first_term_and_the_knob_that_broke_it_are_named_and_the_knob_can_be_moved_back():
+    trainer = make()
+    state, _ = trainer.advance(trainer.init(), 2)
+    held = trainer.hold(state, beta_z=1.0)
+    too_large = held._replace(knobs=held.knobs._replace(beta_z=np.float32(3e38), learning_rate=np.float32(0)))
+    with pytest.raises(FloatingPointError, match=r"^loss is no longer finite at step 3, at .*beta_z=3e\+38"):
+        trainer.advance(too_large, 2)
+    ruined = state._replace(params=jax.tree.map(lambda p: 1e20 * p, state.params))
+    with pytest.raises(FloatingPointError) as caught:
+        trainer.advance(ruined, 2)
+    assert not str(caught.value).startswith(("loss", "gradient"))  # some part of it
+    assert np.isfinite(trainer.advance(trainer.hold(too_large, beta_z=1.0), 2)[1]["loss"]).all()
+
+
+def test_a_validation_loss_that_goes_wrong_is_named(monkeypatch):
+    trainer = make()
+    monkeypatch.setattr(trainer, "evidence_loss", lambda state, x: np.inf)
+    trainer.x_val = np.asarray(trainer.x_train[:5])
+    with pytest.raises(FloatingPointError, match=r"^validation_loss is no longer finite at step 6, at tau=1,"):
+        trainer.advance(trainer.init())
 
 
 def test_the_trainer_has_no_way_to_a_test_set():

@@ -1,0 +1,8 @@
+"""A run that SIGKILL ends, a few times; crash.py does it by hundreds."""
+
+from reliability import crash
+
+
+def test_a_run_that_is_killed_ends_as_one_that_nothing_disturbed():
+    with crash.undisturbed() as runs:
+        assert crash.kills(runs, 2, seed=3)["count"] >= 2

@@ -1,0 +1,8 @@
+"""Knobs at and beyond the ends of their ranges, a few times; divergence.py does it by hundreds."""
+
+from reliability import divergence
+
+
+def test_a_number_that_goes_wrong_is_told_and_training_goes_on_from_good_ones():
+    assert divergence.wrong(2)["count"] == 2
+    assert sum(divergence.ends(3, seed=1)["found"].values()) == 3
