@@ -1,9 +1,10 @@
 """The live view while it trains: frames a second, slider to frame, pointer to picture, memory, cost of watching.
 
-    python tests/benchmarks/live_view.py [--seconds 20] [--presses 20] [--fps 10] [--minutes 0]
+    python tests/benchmarks/live_view.py [--dense] [--seconds 20] [--presses 20] [--fps 10] [--minutes 0]
 
 Runs the workbench in headless Chromium on this machine, so that page and training share its cores. Watched and
-unwatched training are of the same config, one after the other; memory is that of the server's process.
+unwatched training are of the same config, one after the other; memory is that of the server's process. `--dense`
+measures both with the dense encoder and decoder, the small net that the page offers.
 """
 
 import argparse
@@ -18,8 +19,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from browser import ROOT, Paint, open_page, paints, serve, status, wait_for
 from mixvae import load_dataset
+from mixvae.config import LIVE
+from mixvae.config_file import override
 from mixvae.runs import build_trainer
 from workbench.cache import use_compilation_cache
+from workbench.knobs import STRUCTURAL
 from workbench.presets import watched_config
 
 
@@ -74,10 +78,10 @@ def resident(url: str) -> float:
     return int((process / "statm").read_text().split()[1]) * 4096 / 2**20
 
 
-def unwatched(seconds: float) -> float:
-    """Steps a second of the notebook's own config without a page, a view or a pause between chunks."""
+def unwatched(seconds: float, structure: dict[str, str]) -> float:
+    """Steps a second of the notebook's config without a page, a view or a pause between chunks."""
     use_compilation_cache()
-    config = watched_config()
+    config = override(watched_config(), structure)
     trainer = build_trainer(config, load_dataset(config.data.name, validation=config.data.validation))
     state, _ = trainer.advance(trainer.init(), 1)
     start, steps = time.perf_counter(), 0
@@ -94,7 +98,9 @@ def main():
     cli.add_argument("--presses", type=int, default=20, help="how often the slider is moved")
     cli.add_argument("--fps", type=int, default=10, help="frames a second asked for")
     cli.add_argument("--minutes", type=float, default=0.0, help="train this long before memory is read again")
+    cli.add_argument("--dense", action="store_true", help="the dense encoder and decoder")
     arguments = cli.parse_args()
+    structure = dict.fromkeys(("model.encoder", "model.decoder"), "dense") if arguments.dense else {}
     with (
         tempfile.TemporaryDirectory() as folder,
         serve(ROOT / "notebooks" / "decentralized.py", Path(folder) / "log") as url,
@@ -103,9 +109,12 @@ def main():
         with open_page(url) as page:
             wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
             first_picture = time.perf_counter() - opened
-            rate = page.get_by_role("slider").last
+            rate = page.get_by_role("slider").nth(len(LIVE))
             for _ in range(abs(arguments.fps - 10)):
                 rate.press("ArrowRight" if arguments.fps > 10 else "ArrowLeft")
+            for path, name in structure.items():
+                page.locator("select").nth(STRUCTURAL.index(path)).select_option(name)
+                page.wait_for_timeout(2000)
             page.get_by_role("button", name="Train").click()
             wait_for(lambda: status(page).startswith("training") and paints(page)[-1].step > 20, 180, "training")
             start = page.evaluate("Date.now()")
@@ -123,7 +132,7 @@ def main():
             page.goto(url)
             wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
             next_picture = time.perf_counter() - opened
-    speed = unwatched(arguments.seconds)
+    speed = unwatched(arguments.seconds, structure)
     waits = [frame.painted - frame.made for frame in frames]
     fresh = sum(a.step < b.step for a, b in pairwise(frames))
     seconds = (frames[-1].painted - frames[0].painted) / 1000
