@@ -49,6 +49,7 @@ def cell(rows: pl.DataFrame, figure: str) -> str:
     worst = values.max() if figure in HIGHER_IS_WORSE else values.min()
     if len(values) == 1:
         return f"{values[0]:.{digits}f}"
+    worst = round(worst, digits) + 0.0  # no -0.0
     return f"{values.mean():.{digits}f} ± {values.std():.{digits}f} ({worst:.{digits}f})"
 
 
