@@ -48,7 +48,8 @@ def z2_chart(details: pl.DataFrame, width: int = 260, row: int = 18) -> alt.Face
         sigma=pl.when(pl.col("scalar") == 1).then(pl.lit("as trained")).otherwise(pl.lit("times a scalar"))
     )
     low, high = LIMITS
-    band = alt.Chart().mark_rect(color="gray", opacity=0.2).encode(x=alt.datum(low), x2=alt.datum(high))
+    once = alt.Chart().transform_aggregate(dots="count()")  # else a band a dot, and all of them are opaque
+    band = once.mark_rect(color="gray", opacity=0.2).encode(x=alt.datum(low), x2=alt.datum(high))
     dots = (
         alt.Chart()
         .mark_circle(color=LINE, size=30, opacity=0.6)

@@ -77,7 +77,7 @@ def verdict(rows: pl.DataFrame, figure: str, arm: str, other: str) -> str:
     more = "more" if mean > 0 else "less"
     interval = f"{mean:+.4f} ± {half:.4f} (95 %, {n} seeds)"
     if abs(mean) <= half:
-        return f"{name}: {interval}; the seeds bear no difference out."
+        return f"{name}: {arm} less {other} is {interval}; the seeds bear no difference out."
     return f"{name}: {arm} has {more} than {other}, {interval}."
 
 
