@@ -6,6 +6,7 @@ An atlas is another, seldom sent: gzip of header, uint8 mean [K, G, G, H, W, C] 
 import colorsys
 import gzip
 import struct
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ FOLDER = Path(__file__).parent / "view"
 SCRIPTS = ("message", "layout", "drawing", "atlas", "tint", "pointer", "words", "selection", "time", "widget")
 EASING = 0.15
 FAST = 1  # level of gzip
+AHEAD = 2  # frames on their way to a browser at most, so that one can be made while another is painted
+PATIENCE = 1.0  # seconds; then a frame is sent to a browser that does not answer, as a page in the background does
 PALETTE = (  # at least .10 apart in OKLab, for protan and deutan eyes too; contrast above 1.8 on white, 3 on near-black
     ("#1994f6", "#eabb16", "#b93403", "#10c3b5", "#7050cd", "#fe857a", "#00765c", "#c94d9a", "#ac8503", "#d7afff")
 )
@@ -31,12 +34,14 @@ class ChannelView(anywidget.AnyWidget):
     """The planes of all channels, drawn in the browser. One thread at a time writes.
 
     The pointer shows what the latent under it decodes to in every channel, by the atlas that was sent last. From the
-    browser come `request` (a dict whose "do" names a change of labels), `moment` and `colour_by`, and nothing else.
+    browser come `request` (a dict whose "do" names a change of labels), `moment` and `colour_by`, and word of each
+    painted frame.
     """
 
     _esm = "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPTS)
     _css = (FOLDER / "view.css").read_text(encoding="utf-8")
     frame = tr.Bytes().tag(sync=True)
+    number = tr.Int(0).tag(sync=True)  # of the frame; the browser answers with it once it is painted
     atlas = tr.Bytes().tag(sync=True)
     points = tr.Dict({"labels": [], "names": [], "colours": [], "image": [0, 0, 0]}).tag(sync=True)
     images = tr.Bytes().tag(sync=True)  # of the points, gzip of uint8 [N, H, W, C]
@@ -51,6 +56,12 @@ class ChannelView(anywidget.AnyWidget):
     colour_by = tr.Enum(("label", "certainty", "error", "usage"), "label").tag(sync=True)
 
     _scale: float | None = None
+    _painted: int | None = None  # the number of the last frame that a browser painted, if any ever has
+    _shown_at = 0.0
+
+    def __init__(self, **traits: Any):
+        super().__init__(**traits)
+        self.on_msg(self._hear)
 
     def show(self, frame: Frame) -> bytes:
         """Draw `frame`; its message. Raises ValueError where its arrays do not fit each other or are not finite."""
@@ -58,8 +69,24 @@ class ChannelView(anywidget.AnyWidget):
         target = frame_scale(frame)
         self._scale = target if self._scale is None else self._scale + EASING * (target - self._scale)
         with self.hold_sync():
-            self.frame, self.status = encode(frame, self._scale), frame.status
+            self.frame, self.status, self.number = encode(frame, self._scale), frame.status, self.number + 1
+        self._shown_at = time.monotonic()
         return self.frame
+
+    def keeps_up(self) -> bool:
+        """Whether a browser has painted all frames but the newest, or none answers: a page in the background, or none.
+
+        Frames sent to a browser that is behind would wait there, and it would show what was long ago.
+        """
+        behind = self._painted is not None and self.number - self._painted >= AHEAD
+        return not behind or time.monotonic() - self._shown_at > PATIENCE
+
+    def _hear(self, _view: Any, message: Any, _buffers: Any) -> None:
+        match message:
+            case {"painted": int(number)} if 0 < number <= self.number:
+                self._painted = number
+            case _:
+                raise ValueError(f"the view said {str(message)[:200]}, which means nothing")
 
     def show_atlas(self, atlas: Atlas) -> None:
         """Let the pointer look pictures up in `atlas`."""

@@ -26,8 +26,29 @@ def test_a_frame_is_one_message_and_the_status_needs_no_frame():
     view.send_state = lambda key=None: messages.append(set(key) if isinstance(key, set) else {key})
     view.show(make_frame())
     view.say("compiling: a new decoder")
-    assert messages == [{"frame", "status"}, {"status"}]
+    assert messages == [{"frame", "number", "status"}, {"status"}]
     assert view.status == "compiling: a new decoder"
+
+
+def test_a_view_keeps_up_while_its_browser_has_painted_all_frames_but_two_and_is_not_waited_for_longer(monkeypatch):
+    view, now = ChannelView(), 100.0
+    monkeypatch.setattr("workbench.channel_view.time.monotonic", lambda: now)
+    for _ in range(3):
+        view.show(make_frame())
+        assert view.keeps_up()  # no browser has ever answered
+    view._handle_msg({"content": {"data": {"method": "custom", "content": {"painted": 2}}}, "buffers": []})
+    assert view.keeps_up()
+    view.show(make_frame())
+    assert not view.keeps_up()
+    now += 1.5
+    assert view.keeps_up()  # as where the page is in the background
+
+
+@pytest.mark.parametrize("message", [{"painted": 1}, {"painted": 0}, {"painted": "1"}, {"paint": 1}, "painted", None])
+def test_word_of_a_frame_that_was_never_sent_is_refused(message):
+    view = ChannelView()
+    with pytest.raises(ValueError, match="which means nothing"):
+        view._hear(view, message, [])
 
 
 def test_a_frame_that_is_refused_leaves_the_view_as_it_was():

@@ -21,8 +21,8 @@ class Screen:
         self.said: list[str] = []
         self.status = ""
         self.changed = threading.Condition()
-
         self.colour_by = "label"
+        self.behind = False  # whether it has yet to paint what it was sent
 
     def set_points(self, labels, class_names, images):
         self.labels, self.class_names, self.images = labels, class_names, images
@@ -34,6 +34,9 @@ class Screen:
         check(frame, len(self.labels))
         self._add(self.frames, frame._replace(z=frame.z.copy()), frame.status)
         return f"step {frame.step}".encode()
+
+    def keeps_up(self) -> bool:
+        return not self.behind
 
     def show_given(self, images, labels, points, undo, fault=""):
         self.given = {"images": images, "labels": labels, "points": points, "undo": undo, "fault": fault}

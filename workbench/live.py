@@ -301,7 +301,8 @@ class LiveRun:
         if self._training and done:
             self._training = False
         self.status = self._phase() if self._training else "finished" if done else "paused"
-        if not self._training or time.perf_counter() + chunk / 2 > self._frame_due:
+        due = time.perf_counter() + chunk / 2 > self._frame_due and self.view.keeps_up()
+        if due or not self._training:
             self._frame_due = time.perf_counter() + 1.0 / self.max_fps
             self._publish(whole=not self._training)
 

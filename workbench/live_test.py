@@ -40,6 +40,15 @@ def test_a_model_is_shown_before_it_is_trained(live, screen):
     assert screen.class_names == DATASET.class_names and len(screen.labels) == 40
 
 
+def test_a_screen_that_is_behind_gets_the_last_frame_and_none_before_it(screen):
+    live = make(screen)
+    assert live.settled()
+    screen.behind = True
+    live.start()
+    screen.wait(lambda: screen.status == "finished")
+    assert [frame.step for frame in screen.frames] == [0, 18]
+
+
 def test_training_ends_where_the_config_says_and_equals_training_without_a_view(screen):
     live = make(screen)
     live.start()

@@ -15,7 +15,7 @@ function render({ model, el }) {
     by: "label", as: "dots", scale: "shared", shared: WHOLE, hidden: new Set(), selected: [], lasso: null,
     given: new Map(), kernel: model.get("kernel") && !EXPORTED, anySheet: () => (sheet ??= thumbs()),
   };
-  let frame = null, atlas = null, fresh = true, pointer = null, scheduled = 0, announcing = 0, plan = null, sheet = null;
+  let frame = null, atlas = null, fresh = true, arrived = false, pointer = null, scheduled = 0, announcing = 0, plan = null, sheet = null;
   let asked = 0, images = null, film = [];
   const latest = {};
   canvas.tabIndex = 0;
@@ -24,6 +24,7 @@ function render({ model, el }) {
 
   const redraw = () => (scheduled ||= requestAnimationFrame(paint));
   const renew = () => ((fresh = true), redraw());
+  const arrive = () => ((arrived = true), renew());
   const leave = () => ((pointer = null), redraw());
   const survey = () => unpack("atlas", decodeAtlas, (read) => (atlas = read));
   const collect = () => unpack("images", inflate, (read) => ([images, sheet] = [read, null]));
@@ -86,6 +87,8 @@ function render({ model, el }) {
     selection();
     time(EXPORTED && !film.length ? [] : model.get("moments") ?? [], moment);
     announcing ||= setTimeout(announce, 1000);
+    if (arrived && look.kernel) model.send({ painted: model.get("number") });
+    arrived = false;
   }
 
   function receive(next) {
@@ -193,7 +196,7 @@ function render({ model, el }) {
 
   const size = new ResizeObserver(redraw), page = new MutationObserver(redraw);
   const handlers = {
-    "change:frame": renew, "change:past": renew, "change:moment": renew, "change:atlas": survey, "change:points": redraw,
+    "change:frame": arrive, "change:past": renew, "change:moment": renew, "change:atlas": survey, "change:points": redraw,
     "change:images": collect, "change:film": rewind, "change:given": redraw, "change:moments": redraw,
     "change:status": redraw,
   };
