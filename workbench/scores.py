@@ -86,7 +86,7 @@ def named(
 
 def asked(trainer: Trainer, state) -> Int[np.ndarray, "k"]:
     """The training images whose labels say most: of every unlocked channel the one it is surest of."""
-    logits = router_logits(trainer.model, state.average, np.asarray(trainer.x_train))
+    logits = router_logits(trainer.model, state.average, trainer.x_train)
     return tau.surest(logits[:, : int(state.knobs.k_active)])
 
 

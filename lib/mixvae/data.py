@@ -4,6 +4,7 @@ Letters: N images, H W their size in pixels, C image channels (1 grey, 3 RGB).
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
 from mixvae.catalogue import NAMED
+from mixvae.on_disk import OnDisk
 from mixvae.pictures import read_image_folder, read_parquet
-from mixvae.sources import IDX_FILES, Source, read_idx_folder, read_npz
+from mixvae.sources import IDX_FILES, Source, read_idx_folder, read_npy_folder, read_npz
 
 READERS = {".npz": read_npz, ".parquet": read_parquet}
 MIN_SIDE = 8  # pixels; the decoders draw nothing smaller
@@ -22,10 +24,13 @@ MAX_CLASSES = 65_536  # above it, a label is surely an identifier
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Images and labels, split once. Label -1 is unlabelled; an empty split keeps its trailing shape."""
+    """Images and labels, split once. Label -1 is unlabelled; an empty split keeps its trailing shape.
+
+    Where the training images stay on disk, an index chooses among them, and `np.asarray` reads those chosen.
+    """
 
     name: str
-    x_train: UInt8[np.ndarray, "n h w c"]
+    x_train: UInt8[np.ndarray | OnDisk, "n h w c"]
     y_train: Int32[np.ndarray, "n"]
     x_val: UInt8[np.ndarray, "v h w c"]
     y_val: Int32[np.ndarray, "v"]
@@ -58,7 +63,9 @@ def load_dataset(name_or_path: str | os.PathLike[str], *, validation: int = 0) -
     - `.npz`: x_train, y_train, x_test, y_test, or x (or images) and y (or labels); all but the images optional;
     - `.parquet`: a column `image` (PNG or JPEG bytes, struct{bytes, path}, or numbers) and perhaps `label`;
     - a folder of PNG or JPEG files, with a subfolder a class, perhaps under train/ and test/;
-    - a folder of the four gzip IDX files in which MNIST and its relatives come.
+    - a folder of the four gzip IDX files in which MNIST and its relatives come;
+    - a folder of `.npy` files, named as the arrays of an .npz: for data that do not fit in memory. The training images,
+      which must be uint8, stay on disk and are read as training needs them; all else is read at once.
 
     Images are grey [N, H, W] or RGB [N, H, W, 3] with H, W >= 8. Integers must lie in 0..255 and are kept; floats
     must lie in [0, 1] and are scaled by 255 and rounded; booleans become 0 and 255. Labels are class numbers, or
@@ -113,12 +120,12 @@ def draw_labels(y: Int[np.ndarray, "n"], count: int, num_classes: int, seed: int
     return drawn
 
 
-def as_images(x: np.ndarray, where: str) -> UInt8[np.ndarray, "n h w c"]:
+def as_images(x: np.ndarray | OnDisk, where: str) -> UInt8[np.ndarray | OnDisk, "n h w c"]:
     """Checked and brought to uint8 as `load_dataset` says; `where` names them in errors. Raises ValueError."""
     if x.dtype.kind not in "buif":
         raise ValueError(f"{where}: expected numbers, found {x.dtype}")
-    x = x[..., None] if x.ndim == 3 else x
-    if x.ndim != 4 or x.shape[3] not in (1, 3):
+    x = x[..., None] if len(x.shape) == 3 else x
+    if len(x.shape) != 4 or x.shape[3] not in (1, 3):
         raise ValueError(f"{where}: expected grey [N, H, W] or RGB [N, H, W, 3], found shape {x.shape}")
     if not len(x) or min(x.shape[1:3]) < MIN_SIDE:
         raise ValueError(f"{where}: expected at least one, and H, W >= {MIN_SIDE}, found shape {x.shape}")
@@ -163,16 +170,16 @@ def number_classes(
     return y_train, y_test, tuple(names)
 
 
-def _hold_out(x: np.ndarray, y: np.ndarray, count: int, what: str) -> tuple[tuple, tuple]:
+def _hold_out(x: np.ndarray | OnDisk, y: np.ndarray, count: int, what: str) -> tuple[tuple, tuple]:
     """(x, y) of those kept and of the `count` held out by a fixed permutation, each in stored order."""
     n = len(x)
     if not isinstance(count, int | np.integer) or not 0 <= count < n:
         raise ValueError(f"{what}: expected to hold out 0 to {n - 1} of {n} training images, asked for {count!r}")
     if count == 0:
-        return (x, y), (x[:0], y[:0])
+        return (x, y), (np.asarray(x[:0]), y[:0])
     order = np.random.RandomState(0).permutation(n)
     held, kept = np.sort(order[:count]), np.sort(order[count:])
-    return (x[kept], y[kept]), (x[held], y[held])
+    return (x[kept], y[kept]), (np.asarray(x[held]), y[held])
 
 
 def _read(name_or_path: str | os.PathLike[str]) -> tuple[str, Source]:
@@ -186,11 +193,17 @@ def _read(name_or_path: str | os.PathLike[str]) -> tuple[str, Source]:
         if path.is_file() and path.suffix.lower() in READERS:
             return str(path), READERS[path.suffix.lower()](path)
         if path.is_dir():
-            packed = any((path / name).exists() for name in IDX_FILES)
-            return str(path), read_idx_folder(path) if packed else read_image_folder(path)
+            return str(path), _folder_reader(path)(path)
     except PermissionError as error:
         raise ValueError(f"{path}: expected something readable, found {error}") from None
     raise ValueError(f"{path}: expected a folder or a file ending in {' or '.join(READERS)}, found neither")
+
+
+def _folder_reader(path: Path) -> Callable[[Path], Source]:
+    """What reads a folder: it goes by the files that lie in it."""
+    if any((path / name).exists() for name in IDX_FILES):
+        return read_idx_folder
+    return read_npy_folder if any(path.glob("*.npy")) else read_image_folder
 
 
 def _not_found(name: str) -> Exception:

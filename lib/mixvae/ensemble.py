@@ -11,6 +11,7 @@ import numpy as np
 
 from mixvae.config import Config
 from mixvae.data import Dataset
+from mixvae.on_disk import OnDisk
 from mixvae.runs import Snapshot, build_trainer, epoch_row
 from mixvae.state import State
 from mixvae.step import everywhere, run_steps
@@ -20,10 +21,13 @@ from mixvae.trainer import Trainer
 def fit_together(configs: list[Config], dataset: Dataset) -> Iterator[list[Snapshot]]:
     """Train configs that differ in their seed alone to their last epoch, one Snapshot each an epoch.
 
-    Each is what `runs.fit` gives of its config, up to rounding. Raises ValueError where another setting differs.
+    Each is what `runs.fit` gives of its config, up to rounding. Raises ValueError where another setting differs, or
+    where the images stay on disk.
     """
     if len({replace(config, train=replace(config.train, seed=0)) for config in configs}) != 1:
         raise ValueError("runs that are trained together differ in train.seed alone; train the others one by one")
+    if isinstance(dataset.x_train, OnDisk):
+        raise ValueError(f"{dataset.name} stays on disk; runs that are trained together share it on the device")
     on_device = replace(dataset, x_train=build_trainer(configs[0], dataset).x_train)
     trainers = [build_trainer(config, on_device) for config in configs]
     states, histories = [trainer.init() for trainer in trainers], [[] for _ in trainers]

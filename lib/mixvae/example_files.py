@@ -51,6 +51,14 @@ def save_npz(path, **arrays):
     return path
 
 
+def save_npy_folder(folder, **arrays):
+    """A folder with a `.npy` file an array."""
+    folder.mkdir()
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return folder
+
+
 def save_images(folder, arrays, suffix=".png"):
     """00.png, 01.png, ... in a folder."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from mixvae.losses import kl_normal
 from mixvae.model import MixVAE
+from mixvae.on_disk import OnDisk
 from mixvae.routing import lock
 from mixvae.state import State
 
@@ -124,7 +125,7 @@ def in_batches(function: Any, model: MixVAE, params: Any, x: UInt8[np.ndarray, "
     """`function(model, params, pixels, k_active)` over batches of BATCH images, the last one padded, results joined."""
     x, parts = checked(model, x), []
     for start in range(0, max(len(x), 1), BATCH):
-        part = x[start : start + BATCH]
+        part = np.asarray(x[start : start + BATCH])
         padded = np.zeros((BATCH, *x.shape[1:]), np.float32)
         padded[: len(part)] = part / 255.0 if x.dtype == np.uint8 else part
         arrays = function(model, params, padded, k_active)
@@ -132,12 +133,15 @@ def in_batches(function: Any, model: MixVAE, params: Any, x: UInt8[np.ndarray, "
     return jax.tree.map(lambda *a: np.concatenate(a), *parts)
 
 
-def checked(model: MixVAE, x: Array) -> np.ndarray:
-    """`x` as an array; raises ValueError, with what was found and expected, where the model cannot have made it."""
-    x, shape = np.asarray(x), (*model.decoder.output_hw, model.decoder.channels)
+def checked(model: MixVAE, x: Array | OnDisk) -> np.ndarray | OnDisk:
+    """`x` as an array, or as it lies on disk.
+
+    Raises ValueError, with what was found and expected, where the model cannot have made it.
+    """
+    x, shape = x if isinstance(x, OnDisk) else np.asarray(x), (*model.decoder.output_hw, model.decoder.channels)
     expected = f"expected [N, {', '.join(map(str, shape))}], uint8 or floats in [0, 1]"
-    if x.ndim != 4 or x.shape[1:] != shape or not (x.dtype == np.uint8 or x.dtype.kind == "f"):
+    if len(x.shape) != 4 or x.shape[1:] != shape or not (x.dtype == np.uint8 or x.dtype.kind == "f"):
         raise ValueError(f"images have shape {x.shape} and type {x.dtype}; {expected}")
-    if x.size and x.dtype != np.uint8 and not (x.min() >= 0 and x.max() <= 1):  # so written, NaN is refused too
+    if x.dtype != np.uint8 and x.size and not (x.min() >= 0 and x.max() <= 1):  # so written, NaN is refused too
         raise ValueError(f"images have pixels from {x.min():g} to {x.max():g}; {expected}")
     return x

@@ -23,7 +23,7 @@ from mixvae.lock import locked, partial_name, sweep_partials
 from mixvae.metrics import effective_channels
 from mixvae.state import State
 from mixvae.step import agreed
-from mixvae.trainer import Trainer
+from mixvae.trainer import Trainer, joined
 
 MAGIC = "mixvae-run"
 VERSION = 3
@@ -93,7 +93,7 @@ def train_epoch(
         state, columns = trainer.advance(state, max(1, trainer.steps_per_epoch // PARTS))
         parts.append(columns)
         progress(len(columns["loss"]))
-    return state, {name: np.concatenate([part[name] for part in parts if name in part]) for name in columns}
+    return state, joined(parts)
 
 
 def open_run(folder: str | Path, dataset: Dataset) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Arrays in files (IDX, NPZ): each reader turns a file or folder into a `Source`, as stored.
+"""Arrays in files (IDX, NPZ, NPY): each reader turns a file or folder into a `Source`, as stored.
 
 What the numbers may be is checked once for every format, in `data.py`. Nothing is unpickled, and a size that a header
 announces is compared with the bytes that are there before memory is asked for.
@@ -8,12 +8,14 @@ import hashlib
 import math
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple, TypeVar
 
 import numpy as np
+
+from mixvae.on_disk import OnDisk
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -31,12 +33,13 @@ NPY_HEADERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 DEFLATE_LIMIT = 1032  # deflate packs at most so many bytes into one
+T = TypeVar("T")
 
 
 class Source(NamedTuple):
     """As stored: images [N, H, W] or [N, H, W, C] of any dtype; labels [N], integers or strings ("": unlabelled)."""
 
-    x_train: np.ndarray
+    x_train: np.ndarray | OnDisk
     y_train: np.ndarray | None = None
     x_test: np.ndarray | None = None
     y_test: np.ndarray | None = None
@@ -86,27 +89,39 @@ def read_idx_folder(folder: Path, sha256: Sequence[str | None] = (None,) * 4) ->
 
 def read_npz(path: Path) -> Source:
     """Arrays named as in `NPZ_KEYS`: x_train, y_train, x_test, y_test, or x (images) and y (labels)."""
-    arrays: dict[str, np.ndarray] = {}
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
         raise ValueError(f"{path}: expected a .npz archive, found something else ({error})") from None
     with archive:
-        for member in archive.infolist():
-            key = member.filename.removesuffix(".npy")
-            if key not in NPZ_KEYS:
-                near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(key, NPZ_KEYS, n=1))
-                raise ValueError(f"{path}: expected arrays named {', '.join(NPZ_KEYS)}; found {key!r}{near}")
-            if NPZ_KEYS[key] in arrays:
-                raise ValueError(f"{path}: expected one array of {NPZ_KEYS[key]}, found {key!r} as well")
-            arrays[NPZ_KEYS[key]] = _read_npy(archive, member, f"{path}: {key}")
-    if "x_train" not in arrays or ("y_test" in arrays and "x_test" not in arrays):
-        wanted = "x_test beside y_test" if "x_train" in arrays else "x_train, x or images"
-        raise ValueError(f"{path}: expected an array {wanted}, found {', '.join(arrays) or 'none'}")
-    return Source(**arrays)
+        members = _named(path, archive.infolist(), lambda member: member.filename)
+        return Source(**{key: _read_member(archive, member, path) for key, member in members.items()})
 
 
-def _read_npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> np.ndarray:
+def read_npy_folder(folder: Path) -> Source:
+    """Files named as the arrays of an .npz, such as x_train.npy; the training images stay where they are."""
+    files = _named(folder, sorted(folder.glob("*.npy")), lambda path: path.name)
+    return Source(**{key: _read_file(path, stays=key == "x_train") for key, path in files.items()})
+
+
+def _named(where: Path, files: Iterable[T], name_of: Callable[[T], str]) -> dict[str, T]:
+    """The arrays of a Source, and the file of each."""
+    named: dict[str, T] = {}
+    for file in files:
+        key = name_of(file).removesuffix(".npy")
+        if key not in NPZ_KEYS:
+            near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(key, NPZ_KEYS, n=1))
+            raise ValueError(f"{where}: expected arrays named {', '.join(NPZ_KEYS)}; found {key!r}{near}")
+        if NPZ_KEYS[key] in named:
+            raise ValueError(f"{where}: expected one array of {NPZ_KEYS[key]}, found {key!r} as well")
+        named[NPZ_KEYS[key]] = file
+    if "x_train" not in named or ("y_test" in named and "x_test" not in named):
+        wanted = "x_test beside y_test" if "x_train" in named else "x_train, x or images"
+        raise ValueError(f"{where}: expected an array {wanted}, found {', '.join(named) or 'none'}")
+    return named
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> np.ndarray:
     """One array, as np.load with allow_pickle=False reads it, but with its size compared before it is allocated."""
     try:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -114,12 +129,34 @@ def _read_npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> 
         if member.file_size > DEFLATE_LIMIT * max(member.compress_size, 1):
             raise ValueError(f"{member.compress_size} packed bytes, which cannot hold the {member.file_size} announced")
         with archive.open(member) as file:
-            shape, fortran, dtype = NPY_HEADERS[np.lib.format.read_magic(file)](file)
-            size, found = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
-            if dtype.hasobject:
-                raise ValueError("Python objects, which are never unpickled; save numbers or strings")
-            if size != found:
-                raise ValueError(f"{found} bytes where its header announces {size} (shape {shape}, {dtype})")
-            return np.ndarray(shape, dtype, file.read(), order="F" if fortran else "C")
+            shape, order, dtype = _header(file, member.file_size)
+            return np.ndarray(shape, dtype, file.read(), order=order)
     except Exception as error:  # the readers of zip files and of NumPy's headers raise many unrelated kinds
-        raise ValueError(f"{where}: expected a sound array, found {error}") from None
+        key = member.filename.removesuffix(".npy")
+        raise ValueError(f"{path}: {key}: expected a sound array, found {error}") from None
+
+
+def _read_file(path: Path, stays: bool) -> np.ndarray | OnDisk:
+    """The array of a `.npy` file, or the images that stay in it."""
+    try:
+        with path.open("rb") as file:
+            shape, order, dtype = _header(file, path.stat().st_size)
+            if not stays:
+                return np.ndarray(shape, dtype, file.read(), order=order)
+            if dtype != np.uint8 or order != "C":
+                wanted = "images that stay on disk are uint8, in C order; save them so, or all arrays as an .npz"
+                raise ValueError(f"{dtype} in {order} order; {wanted}")
+            return OnDisk(path, file.tell(), (*shape, 1) if len(shape) == 3 else shape)
+    except Exception as error:  # the readers of NumPy's headers raise many unrelated kinds
+        raise ValueError(f"{path}: expected a sound array, found {error}") from None
+
+
+def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], str, np.dtype]:
+    """Shape, order and type of an array in a file of `size` bytes, which are compared. Raises ValueError."""
+    shape, fortran, dtype = NPY_HEADERS[np.lib.format.read_magic(file)](file)
+    announced, found = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if dtype.hasobject:
+        raise ValueError("Python objects, which are never unpickled; save numbers or strings")
+    if announced != found:
+        raise ValueError(f"{found} bytes where its header announces {announced} (shape {shape}, {dtype})")
+    return shape, "F" if fortran else "C", dtype

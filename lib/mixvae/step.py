@@ -28,13 +28,12 @@ class Moving(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What a step reads: images, their order in this epoch, and which of them carry a label."""
+    """What steps read: images, which of them are each step's batch, and which labelled ones are drawn beside it."""
 
     x: UInt8[Array, "n h w c"]
     order: Int[Array, "steps b"]
-    labels: Int[Array, "n"]
-    labelled: Int[Array, "n"]  # indices of the labelled images, then padding
-    num_labelled: Int[Array, ""]
+    drawn: Int[Array, "steps m"]
+    labels: Int[Array, "steps m"]  # of those drawn; -1 where none has a label
     table: Float[Array, "k y"]
 
 
@@ -66,6 +65,22 @@ def shuffled(key: Array, epoch: Int[Array, ""], images: int, batch_size: int) ->
     return order[: steps * batch_size].reshape(steps, batch_size)
 
 
+@partial(jax.jit, static_argnames="steps")
+def drawn_labelled(key: Array, first: Int[Array, ""], steps: int, count: Int[Array, ""]) -> Int[Array, "steps m"]:
+    """For each of `steps` steps from number `first` on, which of `count` labelled images, drawn with replacement."""
+
+    def draw(step: Array) -> Array:
+        return jax.random.randint(step_keys(key, step)[1], (LABELLED_BATCH,), 0, count)
+
+    return jax.vmap(draw)(first + jnp.arange(steps))
+
+
+def step_keys(key: Array, step: Int[Array, ""]) -> tuple[Array, Array]:
+    """The keys of a step's loss, and of the labelled images beside its batch."""
+    key_loss, key_labels = jax.random.split(jax.random.fold_in(key, step))
+    return key_loss, key_labels
+
+
 @partial(jax.jit, static_argnames=("objective", "optimiser", "spread"))
 def run_steps(
     objective: Objective,
@@ -87,8 +102,8 @@ def run_steps(
     def take(i: Array, state: tuple[Moving, dict]) -> tuple[Moving, dict]:
         moving, columns = state
         at = Knobs(*(k[i] for k in knobs))
-        key_loss, key_labels = jax.random.split(jax.random.fold_in(key, moving.step))
-        batch = draw(key_labels, data, moving.step)
+        key_loss, _ = step_keys(key, moving.step)
+        batch = draw(data, moving.step)
         if spread:
             batch = batch._replace(x=jax.lax.with_sharding_constraint(batch.x, spread))
         grads, terms = jax.grad(objective, has_aux=True)(moving.params, key_loss, batch, at)
@@ -96,20 +111,17 @@ def run_steps(
         terms["gradient"] = optax.tree.norm(grads)
         return moving, {name: column.at[i].set(terms[name]) for name, column in columns.items()}
 
-    _, terms = jax.eval_shape(
-        objective, moving.params, key, draw(key, data, moving.step), Knobs(*(k[0] for k in knobs))
-    )
+    _, terms = jax.eval_shape(objective, moving.params, key, draw(data, moving.step), Knobs(*(k[0] for k in knobs)))
     shapes = {name: term.shape for name, term in terms.items()} | {"gradient": ()}
     columns = {name: jnp.zeros((len(knobs.tau), *shape)) for name, shape in shapes.items()}
     done = jax.lax.fori_loop(0, steps, take, (moving, columns))
     return jax.lax.with_sharding_constraint(done, whole(spread)) if spread else done
 
 
-def draw(key: Array, data: Data, step: Int[Array, ""]) -> Batch:
-    """The batch of a step, and labelled images drawn with replacement."""
-    index = data.order[step % len(data.order)]
-    chosen = data.labelled[jax.random.randint(key, (LABELLED_BATCH,), 0, jnp.maximum(data.num_labelled, 1))]
-    return Batch(pixels(data.x, index), pixels(data.x, chosen), data.labels[chosen], data.table)
+def draw(data: Data, step: Int[Array, ""]) -> Batch:
+    """The batch of a step, and the labelled images beside it."""
+    i = step % len(data.order)
+    return Batch(pixels(data.x, data.order[i]), pixels(data.x, data.drawn[i]), data.labels[i], data.table)
 
 
 def pixels(x: UInt8[Array, "n h w c"], index: Int[Array, "b"]) -> Float[Array, "b h w c"]:

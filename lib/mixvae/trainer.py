@@ -10,10 +10,12 @@ from jaxtyping import Array, Int, UInt8
 
 from mixvae import curriculum, tau_classifier
 from mixvae.config import LIVE, Config, Knobs
+from mixvae.epochs import Epoch, EpochOnDisk
 from mixvae.inference import channel_losses, responsibilities
 from mixvae.invariance import router_objective
 from mixvae.model import MixVAE, build_model
 from mixvae.objective import build_objective
+from mixvae.on_disk import OnDisk
 from mixvae.schedules import curriculum_start, knobs_at, next_stage
 from mixvae.settings import check
 from mixvae.state import Start, State, moment
@@ -23,6 +25,7 @@ from mixvae.step import (
     Moving,
     agreed,
     build_optimiser,
+    drawn_labelled,
     everywhere,
     here,
     over_devices,
@@ -38,6 +41,7 @@ JUDGED = 5000  # training images, about, by which starts are compared, and the p
 class Trainer:
     """Trains a MixVAE on uint8 images [N, H, W, C]; it never sees a test set.
 
+    Images in memory are brought to the device whole, those that stay on disk a few steps at a time, to equal numbers.
     `labels` [N] are -1 where unknown; `x_val` is what the plateau of the curriculum is judged on, if there is any.
     Raises ValueError where the config cannot be trained on these images.
     """
@@ -45,7 +49,7 @@ class Trainer:
     def __init__(
         self,
         config: Config,
-        x_train: UInt8[np.ndarray, "n h w c"],
+        x_train: UInt8[np.ndarray | OnDisk, "n h w c"],
         labels: Int[np.ndarray, "n"] | None = None,
         num_classes: int = 10,
         x_val: UInt8[np.ndarray, "m h w c"] | None = None,
@@ -63,13 +67,13 @@ class Trainer:
         self.objective = build_objective(config, self.model)
         self.optimiser = build_optimiser(config.train.clip, config.train.b2, config.train.weight_decay)
         self.spread = over_devices(size)
-        self.x_train = everywhere(jnp.asarray(x_train), self.spread)
+        on_disk = isinstance(x_train, OnDisk)
+        self.x_train = x_train if on_disk else everywhere(jnp.asarray(x_train), self.spread)
         self.judged = np.asarray(x_train[:: max(1, len(x_train) // JUDGED)])
         self.x_val = x_train[:0] if x_val is None else x_val
         self.steps_per_epoch = len(x_train) // size
         labels = np.full(len(x_train), tau_classifier.UNLABELLED) if labels is None else labels
         self.set_labels(labels, config.objective.use_tau_classifier)
-        self._order = (None, None)
 
     def init(self, params: Any = None) -> State:
         """The State before the first step, with its own weights or with these."""
@@ -150,12 +154,12 @@ class Trainer:
         if np.shape(labels) != (len(self.x_train),):
             raise ValueError(f"labels have shape {np.shape(labels)}; expected ({len(self.x_train)},), one an image")
         self.labels, self.counts_labels = np.asarray(labels, np.int32), counted
-        self._labelled = np.argsort(self.labels < 0, kind="stable").astype(np.int32)
+        self._epoch = (None, None)
 
     def recount(self, state: State) -> State:
         """`state` with the tau counts taken afresh from the labelled images, if a tau-classifier is wanted."""
         known = np.flatnonzero((self.labels >= 0) & self.counts_labels)
-        q = responsibilities(self.model, state.average, np.asarray(self.x_train[known]), state.knobs.k_active)
+        q = responsibilities(self.model, state.average, self.x_train[known], state.knobs.k_active)
         counts = tau_classifier.count(q, self.labels[known], self.num_classes, self.config.objective.alpha0)
         return state._replace(tau_counts=np.asarray(counts, np.float32))
 
@@ -169,21 +173,32 @@ class Trainer:
         tau counts are taken afresh. Raises FloatingPointError where a term is no longer finite, naming it; the State
         that was passed in is still good.
         """
-        coming = self.coming(state, steps)
-        placed = everywhere(coming, self.spread)
-        moving, columns = run_steps(self.objective, self.optimiser, *placed, spread=self.spread)
-        return self.done(state, coming, moving, columns)
+        left = self.steps_per_epoch - int(state.step) % self.steps_per_epoch
+        goal, parts = int(state.step) + (left if steps is None else min(steps, left)), []
+        while not parts or state.step < goal:
+            coming = self.coming(state, goal - int(state.step))
+            placed = everywhere(coming, self.spread)
+            moving, columns = run_steps(self.objective, self.optimiser, *placed, spread=self.spread)
+            self.reading(state).read_ahead(int(state.step))  # while the device computes
+            state, columns = self.done(state, coming, moving, columns)
+            parts.append(columns)
+        return state, joined(parts)
 
     def coming(self, state: State, steps: int | None = None) -> Coming:
-        """What `run_steps` needs for the next `steps` steps, or fewer where the epoch ends (None: to its end)."""
-        left = self.steps_per_epoch - int(state.step) % self.steps_per_epoch
+        """What `run_steps` needs for the next `steps` steps, or fewer where the part ends that can be read at once.
+
+        That is an epoch's end (None: up to it), or of images on disk a window's.
+        """
+        epoch, step = self.reading(state), int(state.step)
+        left = epoch.end(step) - step
+        table = tau_classifier.channel_labels(state.tau_counts)
         return Coming(
             ema=np.float32(self.config.train.ema),
             begun=np.int32(self.begun(state) * self.steps_per_epoch),
             moving=Moving(state.params, state.average, state.optimiser, state.step),
             key=state.key,
-            data=self.data(state),
-            knobs=self.plan(state),
+            data=epoch.at(step)._replace(table=table),
+            knobs=Knobs(*(values[: epoch.longest] for values in self.plan(state))),
             steps=np.int32(left if steps is None else min(steps, left)),
         )
 
@@ -212,15 +227,22 @@ class Trainer:
             require_finite({"validation_loss": columns["validation_loss"]}, last, int(state.step) - 1)
         return agreed(self.end_epoch(state, columns)), columns
 
-    def data(self, state: State) -> Data:
+    def reading(self, state: State) -> Epoch:
         """What the steps of this epoch read."""
         epoch = int(state.step) // self.steps_per_epoch
         name = (np.asarray(state.key).tobytes(), epoch)
-        if self._order[0] != name:
-            self._order = name, shuffled(state.key, epoch, len(self.x_train), self.config.train.batch_size)
-        table = tau_classifier.channel_labels(state.tau_counts)
-        known = np.int32((self.labels >= 0).sum())
-        return Data(self.x_train, self._order[1], self.labels, self._labelled, known, table)
+        if self._epoch[0] != name:
+            self._epoch = name, self.shuffled(state.key, epoch)
+        return self._epoch[1]
+
+    def shuffled(self, key: Array, epoch: int) -> Epoch:
+        """An epoch of all images in random order, and a draw from those that have a label beside every batch."""
+        first = epoch * self.steps_per_epoch
+        labelled = np.flatnonzero(self.labels >= 0) if (self.labels >= 0).any() else np.zeros(1, int)
+        drawn = labelled[drawn_labelled(key, first, self.steps_per_epoch, len(labelled))].astype(np.int32)
+        order = shuffled(key, epoch, len(self.x_train), self.config.train.batch_size)
+        data = Data(self.x_train, order, jnp.asarray(drawn), jnp.asarray(self.labels[drawn]), table=None)
+        return (EpochOnDisk if isinstance(self.x_train, OnDisk) else Epoch)(data, first)
 
     def end_epoch(self, state: State, columns: dict[str, np.ndarray]) -> State:
         """The State after an epoch's last step: the next start begun, newcomers unlocked, tau counts afresh."""
@@ -274,6 +296,11 @@ class Trainer:
         copied = [curriculum.split(key, self.model, p, parents, newcomers) for p in (state.params, state.average)]
         forgotten = curriculum.forget(self.model, state.optimiser, newcomers)
         return state._replace(params=copied[0], average=copied[1], optimiser=forgotten)
+
+
+def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The columns of consecutive calls as one; only the last may hold the end of an epoch."""
+    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in parts[-1]}
 
 
 @partial(jax.jit, static_argnums=(0, 2))

@@ -87,7 +87,7 @@ def router_gradient(estimator: str, router_recon: float, k_active: float = 5, **
     state = trainer.init()
     off = dict.fromkeys(("beta_z", "beta_c", "w_inv", "w_mi", "w_label"), 0.0) | weights
     knobs = Knobs(*map(np.float32, state.knobs._replace(router_recon=router_recon, k_active=k_active, **off)))
-    grads = gradient(trainer.objective, state.params, state.key, draw(state.key, trainer.data(state), 0), knobs)
+    grads = gradient(trainer.objective, state.params, state.key, draw(trainer.coming(state).data, 0), knobs)
     return np.asarray(grads["encoder"]["posterior"]["router"]["bias"])
 
 

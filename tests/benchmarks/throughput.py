@@ -60,7 +60,7 @@ def main():
     config = override(read_config(arguments.preset), parse_settings(arguments.set))
     trainer = build_trainer(config, load_dataset(config.data.name, validation=config.data.validation))
     state = trainer.init()
-    batch = draw(state.key, trainer.data(state), 0)
+    batch = draw(trainer.coming(state).data, 0)
     forward = jax.make_jaxpr(trainer.objective)(state.params, state.key, batch, state.knobs)
     flops = 2 * 3 * (multiply_adds(forward.jaxpr) - idle_label_term(trainer, state, batch))
 
