@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -87,11 +87,7 @@ def read_idx_folder(folder: Path, sha256: Sequence[str | None] = (None,) * 4) ->
 def read_npz(path: Path) -> Source:
     """Arrays named as in `NPZ_KEYS`: x_train, y_train, x_test, y_test, or x (images) and y (labels)."""
     arrays: dict[str, np.ndarray] = {}
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path}: expected a .npz archive, found something else ({error})") from None
-    with archive:
+    with path.open("rb") as file, _archive(file, path) as archive:
         for member in archive.infolist():
             key = member.filename.removesuffix(".npy")
             if key not in NPZ_KEYS:
@@ -104,6 +100,14 @@ def read_npz(path: Path) -> Source:
         wanted = "x_test beside y_test" if "x_train" in arrays else "x_train, x or images"
         raise ValueError(f"{path}: expected an array {wanted}, found {', '.join(arrays) or 'none'}")
     return Source(**arrays)
+
+
+def _archive(file: BinaryIO, path: Path) -> zipfile.ZipFile:
+    """The archive in an open file. Raises ValueError where its directory cannot be read."""
+    try:
+        return zipfile.ZipFile(file)
+    except Exception as error:  # zipfile raises many unrelated kinds
+        raise ValueError(f"{path}: expected a .npz archive, found something else ({error})") from None
 
 
 def _read_npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> np.ndarray:
