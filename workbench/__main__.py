@@ -114,7 +114,7 @@ def train(arguments: argparse.Namespace) -> int:
     recorder = Recorder(dataset, out) if out and tells else None
     steps = len(dataset.x_train) // config.train.batch_size * config.train.epochs
     with tqdm(total=steps, unit=" steps", mininterval=0.5, disable=not tells) as bar:
-        for snapshot in fit(config, dataset, out, bar.update):
+        for snapshot in fit(config, dataset, out, bar.update, recorder and recorder.record):
             row = snapshot.history[-1]
             if recorder:
                 recorder.record(snapshot)

@@ -8,7 +8,7 @@ import pytest
 from mixvae.runs import CHECKPOINT, CONFIG, PREVIOUS
 from workbench import __main__ as command
 from workbench.__main__ import main
-from workbench.film import FILE
+from workbench.film import FILE, load_film
 from workbench.presets import CONFIGS
 
 SMALL = {
@@ -77,8 +77,8 @@ def test_training_prints_its_scores(capsys, cached):
 def test_the_bar_moves_within_an_epoch_and_ends_full(capsys, monkeypatch):
     heard, real = [], command.fit
 
-    def listening(config, dataset, folder, progress):
-        return real(config, dataset, folder, lambda steps: [heard.append(steps), progress(steps)])
+    def listening(config, dataset, folder, progress, resumed):
+        return real(config, dataset, folder, lambda steps: [heard.append(steps), progress(steps)], resumed)
 
     monkeypatch.setattr(command, "fit", listening)
     assert main(train()) == 0
@@ -89,8 +89,8 @@ def test_a_run_that_was_interrupted_goes_on_and_ends_with_the_same_scores(tmp_pa
     assert main(train()) == 0
     whole = scores(capsys.readouterr().out)
 
-    def interrupted(config, dataset, folder, progress):
-        yield next(real(config, dataset, folder, progress))
+    def interrupted(*arguments):
+        yield next(real(*arguments))
         raise KeyboardInterrupt
 
     real, folder = command.fit, str(tmp_path / "run")
@@ -103,6 +103,22 @@ def test_a_run_that_was_interrupted_goes_on_and_ends_with_the_same_scores(tmp_pa
     assert main(train("--out", folder)) == 0
     out, err = capsys.readouterr()
     assert scores(out) == whole and "22/22 [" in err
+
+
+def test_the_film_of_a_run_that_was_killed_before_its_planes_were_kept_has_every_epoch(tmp_path, monkeypatch):
+    def killed(recorder, snapshot):
+        raise KeyboardInterrupt
+
+    stages = {"curriculum.enabled": "true", "curriculum.k_active_schedule": "[2, 3]"}
+    stages |= {"curriculum.unlock_epochs": "[0, 2]", "train.epochs": "3"}
+    arguments = train("--out", str(tmp_path), **stages)
+    with monkeypatch.context() as patch:
+        patch.setattr(command.Recorder, "record", killed)
+        assert main(arguments) == 130
+    assert set(contents(tmp_path)) == {CONFIG, CHECKPOINT}
+    assert main(arguments) == 0
+    moments = load_film(tmp_path).moments
+    assert [(moment.epoch, moment.event) for moment in moments] == [(1.0, ""), (2.0, "K_active 2 to 3"), (3.0, "")]
 
 
 def test_a_run_at_its_last_epoch_prints_its_scores_and_stays_as_it_is(tmp_path, capsys):
@@ -184,7 +200,7 @@ def test_a_folder_with_another_run_is_a_fault_that_leaves_it_alone(tmp_path, cap
     before = (tmp_path / CHECKPOINT).read_bytes()
     capsys.readouterr()
     assert main(train("--out", str(tmp_path))) == 1
-    assert "error: " in (line := capsys.readouterr().err) and "holds a run of another config" in line
+    assert "error: " in (line := capsys.readouterr().err) and "train.epochs=1 where 2 was asked for" in line
     assert "Traceback" not in line and (tmp_path / CHECKPOINT).read_bytes() == before
 
 

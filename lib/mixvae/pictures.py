@@ -20,27 +20,25 @@ RGB_MODES = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
 COLUMNS = ("image", "label")
 PROBE = """import sys, polars
 table = polars.scan_parquet(sys.argv[1], glob=False)
-table.select(name for name in table.collect_schema().names() if name in sys.argv[2:]).collect()"""
+names = table.collect_schema().names()
+wanted = [name for name in names if name in sys.argv[2:]]
+frame = table.select(wanted).collect() if "image" in names else polars.DataFrame(schema=names)
+frame.write_ipc_stream(sys.stdout.buffer)"""
 
 
 def read_parquet(path: Path) -> Source:
     """A column `image` (encoded bytes, struct{bytes, path}, or numbers) and perhaps `label`; others are not read.
 
-    A process of its own reads them first: on some damage polars asks for so much memory that its process is ended.
+    A process of its own reads them: on some damage polars asks for so much memory that its process is ended.
     """
-    probe = subprocess.run([sys.executable, "-c", PROBE, str(path), *COLUMNS], capture_output=True, text=True)
+    probe = subprocess.run([sys.executable, "-c", PROBE, str(path), *COLUMNS], capture_output=True)
     if probe.returncode:
-        found = (probe.stderr.strip() or "nothing").splitlines()[-1]
+        found = (probe.stderr.decode(errors="replace").strip() or "nothing").splitlines()[-1]
         raise ValueError(f"{path}: expected a sound Parquet file; polars found: {found}")
-    try:
-        table = pl.scan_parquet(path, glob=False)
-        columns = table.collect_schema().names()
-        frame = table.select(name for name in columns if name in COLUMNS).collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise ValueError(f"{path}: expected a sound Parquet file; polars found: {error}") from None
-    if "image" not in columns:
-        raise ValueError(f"{path}: expected a column image, found {', '.join(columns) or 'none'}")
-    labels = _label_column(frame["label"]) if "label" in columns else None
+    frame = pl.read_ipc_stream(probe.stdout)
+    if "image" not in frame.columns:
+        raise ValueError(f"{path}: expected a column image, found {', '.join(frame.columns) or 'none'}")
+    labels = _label_column(frame["label"]) if "label" in frame.columns else None
     return Source(_image_column(frame["image"], f"{path}: image"), labels)
 
 

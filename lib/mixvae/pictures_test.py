@@ -63,6 +63,12 @@ def test_parquet_faults(tmp_path, fault):
     refuses(save_parquet(tmp_path / "own.parquet", **columns), *parts)
 
 
+def test_a_parquet_file_is_read_by_a_process_of_its_own_alone(tmp_path, monkeypatch):
+    path = save_parquet(tmp_path / "own.parquet", image=COLUMNS["list"])
+    monkeypatch.setattr(pl, "scan_parquet", None)
+    assert len(load_dataset(path).x_train) == 15
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"PAR1" * 9])
 def test_something_else_than_parquet(tmp_path, content):
     (tmp_path / "own.parquet").write_bytes(content)

@@ -17,7 +17,7 @@ import numpy as np
 from flax import serialization
 
 from mixvae.config import Config, Knobs
-from mixvae.config_file import dump_config, load_config, parse_config
+from mixvae.config_file import dump_config, load_config, parse_config, to_dict
 from mixvae.data import Dataset, draw_labels, load_dataset
 from mixvae.lock import locked, partial_name, sweep_partials
 from mixvae.metrics import effective_channels
@@ -61,10 +61,12 @@ def fit(
     dataset: Dataset | None = None,
     folder: str | Path | None = None,
     progress: Callable[[int], Any] | None = None,
+    resumed: Callable[[Snapshot], Any] | None = None,
 ) -> Iterator[Snapshot]:
     """Train to the config's last epoch, one Snapshot an epoch; with a folder, save each and go on from the last one.
 
-    `dataset` defaults to the one that the config names; `progress` hears of the steps done, PARTS times an epoch.
+    `dataset` defaults to the one that the config names; `progress` hears of the steps done, PARTS times an epoch,
+    `resumed` of the Snapshot that a folder's run goes on from.
     Of several processes that train together the first reads and writes the folder. Raises ValueError where the folder
     holds a run of another config, or another process trains that run.
     """
@@ -74,6 +76,8 @@ def fit(
     with locked(folder) if folder else nullcontext():
         state, history = resume(trainer, folder) if folder else (trainer.init(), [])
         state, done = agreed((state, len(history)))
+        if resumed and history:
+            resumed(Snapshot(trainer, state, history))
         for _ in range(done, config.train.epochs):
             state, columns = train_epoch(trainer, state, progress)
             history = [*history, epoch_row(trainer, state, columns)]
@@ -170,14 +174,22 @@ def load(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row], str]:
             faults.append(f"{folder / name}: {error}")
             continue
         try:
-            if parse_config(tree["config"]) != trainer.config:
-                raise ValueError(f"holds a run of another config; choose another folder, or load its {CONFIG}")
+            if (config := parse_config(tree["config"])) != trainer.config:
+                found = differing(config, trainer.config)
+                raise ValueError(f"holds a run of another config, {found}; choose another folder, or load its {CONFIG}")
             return restore(trainer, tree["state"]), tree["history"], "; ".join(faults)
         except (ValueError, TypeError, AttributeError, KeyError) as error:  # as flax finds other trees
             raise ValueError(f"{folder / name}: {error}") from None
     if faults:
         raise ValueError("; ".join(faults))
     raise FileNotFoundError(f"{folder} holds no {CHECKPOINT}")
+
+
+def differing(found: Config, asked: Config) -> str:
+    """The settings in which two configs differ, each with both of its values."""
+    pairs = zip(to_dict(found).items(), to_dict(asked).values(), strict=True)
+    values = ((f"{section}.{key}", a, others[key]) for (section, ours), others in pairs for key, a in ours.items())
+    return ", ".join(f"{path}={a!r} where {b!r} was asked for" for path, a, b in values if a != b)
 
 
 def load_aloud(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row]]:

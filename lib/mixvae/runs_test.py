@@ -72,8 +72,10 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(settings, st
     for _ in range(stop):
         stopped = next(first)
     first.close()
-    rest = list(fit(config, dataset, tmp_path))
+    from_there = []
+    rest = list(fit(config, dataset, tmp_path, resumed=from_there.append))
     assert len(rest) == 3 - stop and rest[0].trainer is not stopped.trainer
+    assert [len(at.history) for at in from_there] == [stop] and same(from_there[0].state, stopped.state)
     assert same(rest[-1].state, whole.state) and rest[-1].history == whole.history
     assert whole.state.curriculum.stage > 0 and whole.state.tau_counts.sum() == pytest.approx(6 + 5 * 3, rel=1e-5)
     assert stopped.state.tau_counts.tolist() != whole.state.tau_counts.tolist()
@@ -330,8 +332,10 @@ def test_a_light_run_keeps_the_averaged_weights_to_half_precision_and_the_histor
 
 def test_a_folder_with_another_config_is_refused_and_left_as_it_was(dataset, folder):
     before = {name: (folder / name).read_bytes() for name in files(folder)}
-    with pytest.raises(ValueError, match="holds a run of another config; choose another folder"):
-        next(fit(tiny_config(**STAGES, **{"train.seed": 1}), dataset, folder))
+    other = tiny_config(**STAGES, **{"data.name": "digits", "train.seed": 1})
+    differ = "data.name='mnist' where 'digits' was asked for, train.seed=0 where 1 was asked for"
+    with pytest.raises(ValueError, match=f"holds a run of another config, {differ}; choose another folder"):
+        next(fit(other, dataset, folder))
     assert {name: (folder / name).read_bytes() for name in files(folder)} == before
 
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import IO, NamedTuple, TypeVar
+from typing import IO, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -89,13 +89,17 @@ def read_idx_folder(folder: Path, sha256: Sequence[str | None] = (None,) * 4) ->
 
 def read_npz(path: Path) -> Source:
     """Arrays named as in `NPZ_KEYS`: x_train, y_train, x_test, y_test, or x (images) and y (labels)."""
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path}: expected a .npz archive, found something else ({error})") from None
-    with archive:
+    with path.open("rb") as file, _archive(file, path) as archive:
         members = _named(path, archive.infolist(), lambda member: member.filename)
         return Source(**{key: _read_member(archive, member, path) for key, member in members.items()})
+
+
+def _archive(file: BinaryIO, path: Path) -> zipfile.ZipFile:
+    """The archive in an open file. Raises ValueError where its directory cannot be read."""
+    try:
+        return zipfile.ZipFile(file)
+    except Exception as error:  # zipfile raises many unrelated kinds
+        raise ValueError(f"{path}: expected a .npz archive, found something else ({error})") from None
 
 
 def read_npy_folder(folder: Path) -> Source:

@@ -8,7 +8,7 @@ import string
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from mixvae.example_files import images, png, save_npz, write_idx_folder
 from mixvae.example_runs import tiny_config, tiny_dataset
 from mixvae.runs import CHECKPOINT, CONFIG, MAGIC, VERSION, build_trainer, load, save
 from mixvae.sources import IDX_FILES
+from reliability.probes import Probes
 from workbench import __main__ as command
 from workbench.example_screen import Screen, make
 from workbench.film import FILE, Film, Moment, load_film
@@ -174,7 +175,9 @@ def parquet(folder: Path) -> Iterator[Callable]:
         path.write_bytes(spoilt(chance.choice(wholes), chance))
         read(lambda: load_dataset(path), str(path))
 
-    yield case
+    probes = Probes()
+    with mock.patch("mixvae.pictures.subprocess.run", probes.run), closing(probes):
+        yield case
 
 
 @contextmanager

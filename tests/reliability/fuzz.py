@@ -43,19 +43,27 @@ def overdue(*_):
 
 def check(name: str, count: int, seed: int = 0) -> Found:
     """`count` cases of a format."""
-    outcomes, longest = Counter(), 0
+    outcomes, most = Counter(), peak()
     signal.signal(signal.SIGALRM, overdue)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with getattr(formats, name)(Path(folder)) as case:
             for number in range(count):
-                before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-                outcomes[outcome(case, random.Random(f"{name} {seed} {number}"), f"{name} {seed} {number}")] += 1
-                longest = max(longest, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-                if longest * 1024 > MEMORY and number:
-                    raise Fault(f"{name} {seed} {number}: took {longest / 2**20:.1f} GiB")
+                named, before = f"{name} {seed} {number}", most
+                outcomes[outcome(case, random.Random(named), named)] += 1
+                most = peak()
+                if number and most - before > MEMORY:
+                    raise Fault(f"{named}: took {(most - before) / 2**30:.1f} GiB")
+    if peak() - most > MEMORY:
+        raise Fault(f"{name} {seed}: a process that was started took {(peak() - most) / 2**30:.1f} GiB")
     told = ", ".join(f"{times} {kind}" for kind, times in sorted(outcomes.items()))
     return {"tried": name, "count": count, "found": told}
+
+
+def peak() -> int:
+    """The most bytes that this process, or one that it started and that has ended, ever had in memory."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return 1024 * max(resource.getrusage(kind).ru_maxrss for kind in kinds)
 
 
 def outcome(case: Callable[[random.Random], str | None], chance: random.Random, named: str) -> str:
