@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from mixvae import Config, load_config, load_dataset
-from mixvae.config_file import to_dict
+from mixvae import Config, config_file, load_config, load_dataset
 from mixvae.runs import CHECKPOINT, CONFIG, Row, open_run
 from workbench.channel_view import ChannelView
 from workbench.film import Film, load_film
@@ -62,11 +61,5 @@ def beside(run: Path | str, live: LiveRun) -> Beside:
 
 def differences(live: Config, other: Config) -> pl.DataFrame:
     """The settings that differ: setting, live, other."""
-    a, b = to_dict(live), to_dict(other)
-    rows = [
-        (f"{section}.{name}", str(value), str(b[section][name]))
-        for section, values in a.items()
-        for name, value in values.items()
-        if value != b[section][name]
-    ]
+    rows = [(path, str(a), str(b)) for path, a, b in config_file.differences(live, other)]
     return pl.DataFrame(rows, schema=["setting", "live", "other"], orient="row")

@@ -88,6 +88,13 @@ def to_dict(config: Config) -> dict[str, dict[str, Any]]:
     return {s: {k: list(v) if isinstance(v, tuple) else v for k, v in d.items()} for s, d in plain.items()}
 
 
+def differences(a: Config, b: Config) -> list[tuple[str, Any, Any]]:
+    """The settings in which two configs differ: path, value in `a`, value in `b`."""
+    ours, theirs = to_dict(a), to_dict(b)
+    values = [(f"{s}.{k}", value, theirs[s][k]) for s, section in ours.items() for k, value in section.items()]
+    return [(path, x, y) for path, x, y in values if x != y]
+
+
 def dump_config(config: Config) -> str:
     """YAML that `parse_config` reads back to an equal Config."""
     return yaml.dump(to_dict(config), Dumper=StrictDumper, sort_keys=False)

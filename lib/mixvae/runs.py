@@ -17,7 +17,7 @@ import numpy as np
 from flax import serialization
 
 from mixvae.config import Config, Knobs
-from mixvae.config_file import dump_config, load_config, parse_config, to_dict
+from mixvae.config_file import differences, dump_config, load_config, parse_config
 from mixvae.data import Dataset, draw_labels, load_dataset
 from mixvae.lock import locked, partial_name, sweep_partials
 from mixvae.metrics import effective_channels
@@ -175,7 +175,8 @@ def load(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row], str]:
             continue
         try:
             if (config := parse_config(tree["config"])) != trainer.config:
-                found = differing(config, trainer.config)
+                both = differences(config, trainer.config)
+                found = ", ".join(f"{path}={a!r} where {b!r} was asked for" for path, a, b in both)
                 raise ValueError(f"holds a run of another config, {found}; choose another folder, or load its {CONFIG}")
             return restore(trainer, tree["state"]), tree["history"], "; ".join(faults)
         except (ValueError, TypeError, AttributeError, KeyError) as error:  # as flax finds other trees
@@ -183,13 +184,6 @@ def load(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row], str]:
     if faults:
         raise ValueError("; ".join(faults))
     raise FileNotFoundError(f"{folder} holds no {CHECKPOINT}")
-
-
-def differing(found: Config, asked: Config) -> str:
-    """The settings in which two configs differ, each with both of its values."""
-    pairs = zip(to_dict(found).items(), to_dict(asked).values(), strict=True)
-    values = ((f"{section}.{key}", a, others[key]) for (section, ours), others in pairs for key, a in ours.items())
-    return ", ".join(f"{path}={a!r} where {b!r} was asked for" for path, a, b in values if a != b)
 
 
 def load_aloud(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row]]:
@@ -247,7 +241,10 @@ def restore(trainer: Trainer, tree: dict[str, Any]) -> State:
         raise ValueError(f"the checkpoint is of images of another shape than {trainer.x_train.shape[1:]}")
     fresh = trainer.init(average)
     complete = {**serialization.to_state_dict(fresh), "params": average, **tree, "average": average}
-    state = serialization.from_state_dict(fresh, complete)
+    try:
+        state = serialization.from_state_dict(fresh, complete)
+    except Exception as error:  # flax raises many unrelated kinds for other trees
+        raise ValueError(f"the arrays of the checkpoint are not those of this config's run ({error})") from None
     if jax.tree.map(described, state) != jax.tree.map(described, fresh):
         raise ValueError("the arrays of the checkpoint are not those of this config's run")
     return state

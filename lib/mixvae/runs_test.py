@@ -10,6 +10,7 @@ import tempfile
 import jax
 import numpy as np
 import pytest
+from flax import serialization
 
 from mixvae import runs
 from mixvae.example_runs import STAGES, UNLABELLED, same, tiny_config, tiny_dataset
@@ -361,3 +362,10 @@ def test_a_run_that_is_trained_already_is_refused_and_goes_on(config, dataset, f
     assert (folder / CHECKPOINT).read_bytes() == before and len(files(folder)) == 4
     assert len(next(fit(config, dataset, folder)).history) == 3
     assert files(folder) == {CONFIG, CHECKPOINT, PREVIOUS}
+
+
+def test_a_state_of_another_structure_is_named(snapshots):
+    tree = serialization.to_state_dict(jax.tree.map(np.asarray, snapshots[1].state))
+    for part, other in (("optimiser", np.zeros(3)), ("knobs", []), ("key", None), ("curriculum", {"stage": {}})):
+        with pytest.raises(ValueError, match="the arrays of the checkpoint are not those of this config's run"):
+            runs.restore(snapshots[1].trainer, tree | {part: other})

@@ -1,65 +1,39 @@
 """Many writers, many views and long training: what is lost, and what grows.
 
-    python tests/reliability/load.py [--rows 200] [--presses 500] [--views 20] [--epochs 20000]
+    python tests/reliability/load.py [--rows 200] [--presses 500] [--views 20] [--epochs 20000] [--opened 500]
 
-Two processes put rows of results into one table; views of one server train at the same time; start and pause are
-pressed; a small model is trained for many epochs on a view. RuntimeError where a row is lost, a view is dead, or
-threads, open files or arrays on the device are more at the end than they were.
+Two processes put rows of results into one table; start and pause are pressed; views in one process train at the same
+time; a small model is trained for many epochs on a view; two views open a run that another process saves. RuntimeError
+where a row is lost, a view is dead, or threads, open files or arrays on the device are more at the end than they were.
 """
 
 import argparse
-import gc
+import itertools
 import multiprocessing
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import jax
+import numpy as np
 
+from mixvae import Config, State
+from mixvae.example_runs import tiny_config
+from mixvae.runs import build_trainer, open_run, save
+from reliability.held import Leak, flat, held
 from reliability.table import Found, print_table, timed
 from workbench.channel_view import ChannelView
-from workbench.example_screen import LONG, make
+from workbench.example_screen import DATASET, LONG, make
 from workbench.live import LiveRun
 from workbench.rows import put, read
 
 WRITERS = 2
-MEGABYTES = 64  # that a process may grow by
-
-
-class Leak(RuntimeError):
-    """Something was lost, or is not given back."""
-
-
-class Held(NamedTuple):
-    """What a process holds."""
-
-    threads: int
-    files: int
-    arrays: int
-    megabytes: float
-
-
-def held() -> Held:
-    """What this process holds now."""
-    gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return Held(
-        threading.active_count(), len(os.listdir("/proc/self/fd")), len(jax.live_arrays()), pages * 4096 / 2**20
-    )
-
-
-def flat(before: Held, after: Held) -> str:
-    """What was held before and after, in words. Raises Leak where it has grown."""
-    words = ", ".join(f"{name} {a:.0f} to {b:.0f}" for name, a, b in zip(Held._fields, before, after, strict=True))
-    if any(b > a for a, b in zip(before[:3], after[:3], strict=True)) or after[3] > before[3] + MEGABYTES:
-        raise Leak(words)
-    return words
 
 
 def write(folder: Path, arm: str, count: int):
@@ -112,6 +86,42 @@ def steps_per_epoch(live: LiveRun) -> int:
     return live.trainer.steps_per_epoch
 
 
+def opened(count: int) -> Found:
+    """A run that another process saves all the time, opened `count` times on each of two views."""
+    processes = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder:
+        config, begun = tiny_config(), processes.Event()
+        state = jax.tree.map(np.asarray, build_trainer(config, DATASET).init())
+        writer = processes.Process(target=save_often, args=(Path(folder), config, state, begun), daemon=True)
+        writer.start()
+        if not begun.wait(120):
+            raise Leak("the other process saved nothing")
+        found = used("one run, saved by another process, opened on 2 views", count, 2, partial(follow, folder, count))
+        if not writer.is_alive():
+            raise Leak(f"the other process ended: {writer.exitcode}")
+        writer.kill()
+        writer.join()
+    return found
+
+
+def save_often(folder: Path, config: Config, state: State, begun: Any):
+    """Save a run again and again, each time one epoch later."""
+    for epoch in itertools.count(1):
+        save(folder, config, state._replace(step=np.asarray(epoch, state.step.dtype)), [{"epoch": epoch}])
+        begun.set()
+
+
+def follow(folder: str, count: int, live: LiveRun):
+    """Open a run `count` times on a view; it is whole each time, and never older than before."""
+    before = 0
+    for _ in range(count):
+        saved = open_run(folder, DATASET)
+        if not before <= saved.state.step == saved.history[-1]["epoch"]:
+            raise Leak(f"step {saved.state.step} of {saved.history} after step {before}")
+        before = int(saved.state.step)
+        live.show(saved)
+
+
 def used(tried: str, count: int, together: int, use: Callable) -> Found:
     """What a process holds before and after live runs are used, `together` of them at once; one is used before."""
     round_of(1, lambda live: live.step(20))  # what is compiled and kept for good
@@ -146,7 +156,7 @@ def round_of(together: int, use: Callable) -> int:
 def main():
     """Print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    counts = {rows: 200, presses: 500, views: 20, epochs: 20_000}
+    counts = {rows: 200, presses: 500, views: 20, epochs: 20_000, opened: 500}
     for check, count in counts.items():
         options.add_argument(f"--{check.__name__}", type=int, default=count, help=check.__doc__)
     given = vars(options.parse_args())

@@ -8,5 +8,5 @@ def test_two_processes_lose_no_row():
 
 
 def test_nothing_grows_while_one_trains_presses_and_looks():
-    for check, count in ((load.presses, 20), (load.views, 3), (load.epochs, 20)):
+    for check, count in ((load.presses, 20), (load.views, 3), (load.epochs, 20), (load.opened, 3)):
         assert check(count)["count"] == count  # what grows is a Leak
