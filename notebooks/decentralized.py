@@ -23,22 +23,39 @@ with app.setup(hide_code=True):
 
 
 @app.cell(hide_code=True)
-def _(buttons, channels, config, curves, fault, frame_rate, knobs, live, planes, refresh, release, start, structure):
-    panel = mo.vstack(
-        [
-            mo.md("**Structure** · a change builds a new model"),
-            mo.vstack([*structure.elements.values(), channels], gap=0.2),
-            *([mo.callout(fault, kind="warn")] if fault else []),
-            mo.md("**Live** · moves while training"),
-            controls.panel(knobs, config or start, start.data.labels, live.given.any()),
-            release,
-            frame_rate,
-            refresh,
-        ],
-        gap=0.4,
-    )
+def _(buttons, planes):
     head = mo.hstack([mo.md("### Decentralized latents"), mo.hstack(buttons, justify="end")], align="center")
-    controls.page(panel, mo.vstack([head, planes, curves], gap=0.4))
+    controls.page(head, planes)
+    return
+
+
+@app.cell(hide_code=True)
+def _(beside, dataset, live, others, refresh):
+    _ = refresh.value  # a tick runs this cell again
+    weights, title = live.matrix()
+    runs = {"live": live.curves} | ({others.selected_key: beside.history} if beside and beside.history else {})
+    drawn = [
+        charts.terms_chart(charts.terms_frame(runs)),
+        charts.usage_chart(charts.usage_frame(live.curves)),
+        charts.matrix_chart(charts.matrix_frame(weights, dataset.class_names), title),
+    ]
+    mo.hstack(drawn, justify="start", wrap=True)
+    return
+
+
+@app.cell(hide_code=True)
+def _(channels, config, fault, frame_rate, knobs, live, refresh, release, start, structure):
+    panel = [
+        mo.Html("<div><b>Structure</b> · a change builds a new model</div>"),
+        mo.vstack([*structure.elements.values(), channels], gap=0.2),
+        *([mo.callout(fault, kind="warn")] if fault else []),
+        mo.Html("<div><b>Live</b> · moves while training</div>"),
+        controls.panel(knobs, config or start, start.data.labels, live.given.any()),
+        release,
+        frame_rate,
+        refresh,
+    ]
+    mo.sidebar(mo.vstack(panel, gap=0.4).style(flex="none"), width="22rem")
     return
 
 
@@ -196,23 +213,6 @@ def _(view):
 def _():
     refresh = mo.ui.refresh(options=["1s", "2s", "5s"], default_interval="2s", label="charts every")
     return (refresh,)
-
-
-@app.cell(hide_code=True)
-def _(beside, dataset, live, others, refresh):
-    _ = refresh.value  # a tick runs this cell again
-    weights, title = live.matrix()
-    runs = {"live": live.curves} | ({others.selected_key: beside.history} if beside and beside.history else {})
-    curves = mo.hstack(
-        [
-            charts.terms_chart(charts.terms_frame(runs)),
-            charts.usage_chart(charts.usage_frame(live.curves)),
-            charts.matrix_chart(charts.matrix_frame(weights, dataset.class_names), title),
-        ],
-        justify="start",
-        wrap=True,
-    )
-    return (curves,)
 
 
 if __name__ == "__main__":

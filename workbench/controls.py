@@ -82,10 +82,7 @@ def panel(knobs: mo.ui.dictionary, config: Config, labels: int, asked: bool = Fa
     return mo.vstack(rows, gap=0.2)
 
 
-def page(side: mo.Html, main: mo.Html) -> mo.Html:
-    """Two columns, the wider one for the planes; on a narrow screen they stack, the planes above."""
-    return mo.Html(
-        '<div style="display: flex; flex-wrap: wrap-reverse; gap: 1.5rem; align-items: flex-end">'
-        f'<div style="flex: 1 1 20rem; max-width: 22rem">{side}</div>'
-        f'<div style="flex: 999 1 34rem; min-width: 0; overflow: hidden">{main}</div></div>'
-    )
+def page(*parts: mo.Html) -> mo.Html:
+    """Parts below each other, at their whole height: the editor cuts the output of a cell, unless it is told not to."""
+    uncut = mo.Html("<style>.output-area { max-height: none !important }</style>")
+    return mo.vstack([uncut, *parts], gap=0.4)
