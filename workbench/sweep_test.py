@@ -114,6 +114,11 @@ def test_a_table_shows_what_was_run_and_the_command_for_what_was_not(small, monk
     assert tables.filled(document, tmp_path) == f"before\n<!-- results: small -->\n{text}<!-- end -->\nafter\n"
 
 
+@pytest.mark.parametrize("figure, worst", [("mse", 1.2), ("mean_z2", 0.7), ("ence", 1.2), ("nmi", 0.7)])
+def test_the_worst_seed_is_by_what_the_figure_means(figure, worst):
+    assert tables.cell(pl.DataFrame({figure: [0.9, 1.2, 0.7]}), figure).endswith(f"({worst:.4f})")
+
+
 def test_the_tables_of_the_readme_are_those_of_the_rows():
     readme = (sweep.ROOT / "README.md").read_text(encoding="utf-8")
     assert tables.BLOCK.search(readme) and tables.filled(readme) == readme
