@@ -28,13 +28,19 @@ LISTED = {
     "curriculum.k_active_schedule": [1, 2, 5, 10],
     "curriculum.unlock_epochs": [0, 1, 3, 5],
 }
+PLATEAU = {
+    "curriculum.unlock_epochs": None,
+    "curriculum.patience": 1,
+    "curriculum.cooldown": 1,
+    "curriculum.min_delta": 5.0,  # nats: falls of half a nat go on beyond ten epochs
+}
 UNLOCKING = {
     "at once": {},
     "split": LISTED,
     "fresh": LISTED | {"curriculum.unlock_init": "fresh"},
     "split, boost": LISTED | {"curriculum.kl_boost_on_unlock": 2.0},
     "fresh, boost": LISTED | {"curriculum.unlock_init": "fresh", "curriculum.kl_boost_on_unlock": 2.0},
-    "plateau": LISTED | {"curriculum.unlock_epochs": None, "curriculum.patience": 1, "curriculum.cooldown": 1},
+    "plateau": LISTED | PLATEAU,
 }
 
 
@@ -84,7 +90,7 @@ EXPERIMENTS = {
             ),
             "100 labels": Arm("few_labels"),
         },
-        ("label_accuracy", "clustering_accuracy", "active_channels"),
+        ("label_accuracy", "accuracy_asked", "clustering_accuracy", "active_channels"),
     ),
     "separation": Experiment(
         "Experiment 1: do planes of their own separate the digits better than one shared plane?",
