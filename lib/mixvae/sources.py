@@ -143,6 +143,8 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) 
 def _read_file(path: Path, stays: bool) -> np.ndarray | OnDisk:
     """The array of a `.npy` file, or the images that stay in it."""
     try:
+        if not path.is_file():  # opening a pipe would wait for whoever writes into it
+            raise ValueError("something that is no file")
         with path.open("rb") as file:
             shape, order, dtype = _header(file, path.stat().st_size)
             if not stays:
