@@ -163,6 +163,8 @@ def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], str, np.dtype]
     announced, found = math.prod(shape) * dtype.itemsize, size - file.tell()
     if dtype.hasobject:
         raise ValueError("Python objects, which are never unpickled; save numbers or strings")
-    if announced != found:
+    if not dtype.itemsize:
+        raise ValueError(f"{dtype}, whose values have no bytes")  # by their number NumPy may divide
+    if announced != found or max(shape[:1], default=0) > size:
         raise ValueError(f"{found} bytes where its header announces {announced} (shape {shape}, {dtype})")
     return shape, "F" if fortran else "C", dtype

@@ -2,9 +2,9 @@
 
     python tests/reliability/browsers.py [--count 20]
 
-Pages of the workbench in Chromium, on one `marimo run`, train at the same time, each at a tau that no other has.
-AssertionError where a page shows no further steps or another's tau, or where the run of a closed page does not end;
-RuntimeError where the server then has more threads, open files or memory than after one page had come and gone.
+Pages of the workbench in Chromium, on one `marimo run`, are opened one after another and train at the same time.
+AssertionError where a page shows no further steps, or where the run of a closed page does not end; RuntimeError where
+two pages show one frame, or the server then has more threads, open files or memory than after one page came and went.
 """
 
 import argparse
@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from playwright.sync_api import Page
 
-from browser import RECORD, ended, open_page, paints, serve, telling, wait_for
-from reliability.held import by, flat
+from browser import RECORD, Paint, ended, open_page, paints, serve, telling, wait_for
+from reliability.held import Leak, by, flat
 from reliability.table import Found, print_table, timed
 
 PATIENCE = 1800  # seconds that many pages may take
@@ -38,33 +38,33 @@ def browsers(count: int) -> Found:
 
 
 def train_on(url: str, count: int) -> int:
-    """Open pages, press Train on all, see all train, and close them; the fewest frames that one showed of its run."""
+    """Open pages and press Train on each, see all train, close them; the fewest frames that one showed of its run."""
     with open_page(url) as first:
-        pages = [first, *(first.context.new_page() for _ in range(count - 1))]
-        for page in pages[1:]:
-            page.add_init_script(RECORD)
-            page.goto(url)
-        for number, page in enumerate(pages, 1):
+        pages = [first]
+        while True:
+            page = pages[-1]
             wait_for(lambda page=page: page.locator(".run").count() and paints(page), PATIENCE, "a page")
-            for _ in range(number):
-                page.get_by_role("slider").nth(0).press("ArrowRight")  # tau, by 0.1
             page.get_by_role("button", name="Train").click()
-        for page in pages:
-            wait_for(lambda page=page: steps(page), PATIENCE, "a step")
-        seen = [steps(page)[-1] for page in pages]
-        for number, (page, before) in enumerate(zip(pages, seen, strict=True), 1):
-            wait_for(lambda page=page, before=before: steps(page)[-1] > before, PATIENCE, "further steps")
-            taus = {paint.tau for paint in paints(page) if 0 < paint.step < SAVED}
-            assert taus == {round(1 + number / 10, 1)}, taus
-        ends, frames = [ended(page) for page in pages], [len(steps(page)) for page in pages]
+            if len(pages) == count:
+                break
+            pages.append(first.context.new_page())
+            pages[-1].add_init_script(RECORD)
+            pages[-1].goto(url)
+        seen = [wait_for(lambda page=page: own(page), PATIENCE, "a step") for page in pages]
+        for page, before in zip(pages, seen, strict=True):
+            wait_for(lambda page=page, before=before: own(page)[-1].step > before[-1].step, PATIENCE, "further steps")
+        frames, ends = [own(page) for page in pages], [ended(page) for page in pages]
     for end in ends:
         wait_for(end.exists, PATIENCE, "the end of a closed page's run")
-    return min(frames)
+    made = [(frame.step, frame.made) for painted in frames for frame in painted]
+    if len(set(made)) < len(made):
+        raise Leak("two pages showed one frame")
+    return min(map(len, frames))
 
 
-def steps(page: Page) -> list[int]:
-    """The steps of the page's own run that it painted so far."""
-    return [paint.step for paint in paints(page) if 0 < paint.step < SAVED]
+def own(page: Page) -> list[Paint]:
+    """The frames of the page's own run that it painted so far."""
+    return [paint for paint in paints(page) if 0 < paint.step < SAVED]
 
 
 def main():
