@@ -41,15 +41,13 @@ def train_on(url: str, count: int) -> int:
     """Open pages and press Train on each, see all train, close them; the fewest frames that one showed of its run."""
     with open_page(url) as first:
         pages = [first]
-        while True:
-            page = pages[-1]
+        for _ in range(1, count):
+            pages.append(page := first.context.new_page())
+            page.add_init_script(RECORD)
+            page.goto(url)
             wait_for(lambda page=page: page.locator(".run").count() and paints(page), PATIENCE, "a page")
-            page.get_by_role("button", name="Train").click()
-            if len(pages) == count:
-                break
-            pages.append(first.context.new_page())
-            pages[-1].add_init_script(RECORD)
-            pages[-1].goto(url)
+        for page in pages:
+            page.get_by_role("button", name="Train").click(timeout=1000 * PATIENCE)
         seen = [wait_for(lambda page=page: own(page), PATIENCE, "a step") for page in pages]
         for page, before in zip(pages, seen, strict=True):
             wait_for(lambda page=page, before=before: own(page)[-1].step > before[-1].step, PATIENCE, "further steps")
