@@ -146,7 +146,7 @@ def _(dataset, saved, start):
     view = ChannelView()
     live = LiveRun(view, dataset)
     live.show(saved, then=start, film=load_film(SHOWCASE))
-    if not live.settled():
+    if not live.settled(600):  # seconds; a server whose other pages train has little time for one more
         raise RuntimeError(f"the saved run did not come on screen: {view.status}")
     return live, view
 

@@ -27,6 +27,20 @@ CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
   return fillText.call(this, text, ...rest);
 };
 """
+ENDED = """
+@app.cell
+def _(live):
+    import tempfile
+    import weakref
+    from pathlib import Path
+
+    run = Path(tempfile.mkdtemp(dir={folder!r})) / "ended"
+    weakref.finalize(live, run.touch)
+    mo.Html(f'<span class="run">{{run}}</span>')
+    return
+
+
+if __name__ =="""  # a last cell: the file that is there once the page's run has ended
 STAMP = re.compile(r"step (\d+) @(\d+) tau=([\d.]+)")
 
 
@@ -39,13 +53,33 @@ class Paint(NamedTuple):
     tau: float
 
 
+class Server(NamedTuple):
+    """Where a server answers, and its process."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def serve(notebook: Path, log: Path) -> Iterator[str]:
+def serve(notebook: Path, log: Path) -> Iterator[Server]:
     """`marimo run` on a free port of the loopback address, until the block ends; a closed page's run ends at once."""
     port = free_port()
     options = ["run", str(notebook), "--headless", "--no-token", "--session-ttl", "1", "-p", str(port)]
-    with serving("marimo", options, f"http://127.0.0.1:{port}/health", log):
-        yield f"http://127.0.0.1:{port}"
+    with serving("marimo", options, f"http://127.0.0.1:{port}/health", log) as pid:
+        yield Server(f"http://127.0.0.1:{port}", pid)
+
+
+def telling(folder: Path) -> Path:
+    """A copy of the workbench in `folder`; `ended` gives what its pages tell."""
+    workbench = ROOT / "notebooks" / "decentralized.py"
+    notebook = folder / workbench.name
+    notebook.write_text(workbench.read_text().replace("if __name__ ==", ENDED.format(folder=str(folder))))
+    return notebook
+
+
+def ended(page: Page) -> Path:
+    """The file that is there once the run of a page that is `telling` has ended."""
+    return Path(page.locator(".run").inner_text())
 
 
 @contextmanager
@@ -74,8 +108,8 @@ def free_port() -> int:
 @contextmanager
 def serving(
     module: str, options: list[str], health: str, log: Path, environment: dict[str, str] | None = None
-) -> Iterator[None]:
-    """`python -m module options` from when it answers at `health` until the block ends."""
+) -> Iterator[int]:
+    """The process of `python -m module options`, from when it answers at `health` until the block ends."""
     command = [sys.executable, "-m", module, *options]
     surroundings = os.environ | (environment or {})
     with (
@@ -84,7 +118,7 @@ def serving(
     ):
         try:
             wait_for(lambda: answers(health), 60, "the server")
-            yield
+            yield server.pid
         finally:
             server.terminate()
 

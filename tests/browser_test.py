@@ -8,36 +8,30 @@ import pytest
 
 playwright = pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[test]'")
 
-from browser import CHROMIUM, RECORD, ROOT, open_page, paints, sentence, serve, status, texts, wait_for  # noqa: E402
+from browser import (  # noqa: E402
+    CHROMIUM,
+    RECORD,
+    ended,
+    open_page,
+    paints,
+    sentence,
+    serve,
+    status,
+    telling,
+    texts,
+    wait_for,
+)
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CI"), reason="there is no Chromium: apt-get install chromium"
 )
 
 
-ENDED = """
-@app.cell
-def _(live):
-    import tempfile
-    import weakref
-    from pathlib import Path
-
-    run = Path(tempfile.mkdtemp(dir={folder!r})) / "ended"
-    weakref.finalize(live, run.touch)
-    mo.Html(f'<span class="run">{{run}}</span>')
-    return
-
-
-if __name__ =="""  # a last cell: the file that is there once the page's run has ended
-
-
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    folder, workbench = tmp_path_factory.mktemp("server"), ROOT / "notebooks" / "decentralized.py"
-    notebook = folder / workbench.name
-    notebook.write_text(workbench.read_text().replace("if __name__ ==", ENDED.format(folder=str(folder))))
-    with serve(notebook, folder / "log") as address:
-        yield address
+    folder = tmp_path_factory.mktemp("server")
+    with serve(telling(folder), folder / "log") as server:
+        yield server.url
 
 
 @pytest.fixture
@@ -225,11 +219,11 @@ def test_two_pages_do_not_disturb_each_other_and_closing_one_ends_its_run(url, p
     wait_for(lambda: paints(second)[-1].tau == pytest.approx(1.1), 20, "the second page's tau")
     second.get_by_role("button", name="Step").click()
     wait_for(lambda: paints(second)[-1].step == 1, 120, "the second page's first step")
-    step, ended = paints(page)[-1].step, Path(page.locator(".run").inner_text())
+    step, gone = paints(page)[-1].step, ended(page)
     wait_for(lambda: paints(page)[-1].step > step, 20, "further steps of the first page")
-    assert {frame.tau for frame in paints(page)} == {1.0} and status(second) == "paused" and not ended.exists()
+    assert {frame.tau for frame in paints(page)} == {1.0} and status(second) == "paused" and not gone.exists()
     page.close()
-    wait_for(ended.exists, 30, "the end of the first page's run")
+    wait_for(gone.exists, 30, "the end of the first page's run")
     second.get_by_role("button", name="Step").click()
     wait_for(lambda: paints(second)[-1].step == 2, 20, "the second page's second step")
 

@@ -16,8 +16,8 @@ def main(folder: Path):
     """Write workbench.png, pointer.png and selection.png."""
     with (
         tempfile.TemporaryDirectory() as logs,
-        serve(ROOT / "notebooks" / "decentralized.py", Path(logs) / "log") as url,
-        open_page(url) as page,
+        serve(ROOT / "notebooks" / "decentralized.py", Path(logs) / "log") as server,
+        open_page(server.url) as page,
     ):
         wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
         page.locator(".vega-embed").nth(2).wait_for()

@@ -1,5 +1,7 @@
 """Images that stay in their file, and a folder of such files."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,13 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path):
     for content in (b"", b"text", whole[:50], whole[:-1], whole + b"0"):
         (folder / "x.npy").write_bytes(content)
         refuses(folder, "x.npy", "expected a sound array, found")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    folder = save_npy_folder(tmp_path / "own", x=images())
+    os.mkfifo(folder / "y.npy")
+    refuses(folder, "y.npy", "something that is no file")
 
 
 def test_inference_reads_a_batch_at_a_time(tmp_path, monkeypatch):

@@ -143,6 +143,8 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) 
 def _read_file(path: Path, stays: bool) -> np.ndarray | OnDisk:
     """The array of a `.npy` file, or the images that stay in it."""
     try:
+        if not path.is_file():  # opening a pipe would wait for whoever writes into it
+            raise ValueError("something that is no file")
         with path.open("rb") as file:
             shape, order, dtype = _header(file, path.stat().st_size)
             if not stays:
@@ -161,6 +163,8 @@ def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], str, np.dtype]
     announced, found = math.prod(shape) * dtype.itemsize, size - file.tell()
     if dtype.hasobject:
         raise ValueError("Python objects, which are never unpickled; save numbers or strings")
-    if announced != found:
+    if not dtype.itemsize:
+        raise ValueError(f"{dtype}, whose values have no bytes")  # by their number NumPy may divide
+    if announced != found or max(shape[:1], default=0) > size:
         raise ValueError(f"{found} bytes where its header announces {announced} (shape {shape}, {dtype})")
     return shape, "F" if fortran else "C", dtype

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from mixvae.example_files import H, N, W, idx, images, refuses, save_npz, write_idx_folder
+from mixvae.example_files import H, N, W, idx, images, refuses, save_npy_folder, save_npz, write_idx_folder
 from mixvae.sources import IDX_FILES, read_idx
 
 TRILLION = 10**12
@@ -25,10 +25,10 @@ def test_npz_cut_off_or_something_else(tmp_path):
         refuses(tmp_path / "own.npz", "expected", "found")
 
 
-def npy_announcing(n):
+def npy_announcing(*shape, dtype="|u1", order="C"):
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (n, H, W)})
-    return header.getvalue() + bytes(H * W)
+    np.lib.format.write_array_header_1_0(header, {"descr": dtype, "fortran_order": order == "F", "shape": shape})
+    return header.getvalue()
 
 
 def peak_of(call):
@@ -43,12 +43,20 @@ def peak_of(call):
 def test_a_trillion_announced_images_are_not_allocated(tmp_path):
     npz, folder = tmp_path / "own.npz", write_idx_folder(tmp_path / "mine")
     with zipfile.ZipFile(npz, "w") as archive:
-        archive.writestr("x.npy", npy_announcing(TRILLION))
+        archive.writestr("x.npy", npy_announcing(TRILLION, H, W) + bytes(H * W))
     header = struct.pack(">4B3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1)
     (folder / IDX_FILES[0]).write_bytes(gzip.compress(header + bytes(H * W)))
 
     assert peak_of(lambda: refuses(npz, "600 bytes where its header announces 600000000000000")) < 1e6
     assert peak_of(lambda: refuses(folder, IDX_FILES[0], "4294967295 x 4294967295", "cannot hold them")) < 1e6
+
+
+def test_images_without_a_pixel_are_not_counted_and_values_without_a_byte_not_divided(tmp_path):
+    folder = save_npy_folder(tmp_path / "own", x=images())
+    (folder / "y.npy").write_bytes(npy_announcing(-1, dtype="|S0", order="F"))
+    refuses(folder, "y.npy", "|S0, whose values have no bytes")
+    (folder / "x.npy").write_bytes(npy_announcing(TRILLION, 0, W))
+    assert peak_of(lambda: refuses(folder, "x.npy", "0 bytes where its header announces 0 (shape (1000000000000")) < 1e6
 
 
 def test_what_unpacks_to_more_than_announced_is_not_unpacked(tmp_path):

@@ -71,11 +71,9 @@ def switch(page) -> tuple[float, float]:
     return (new - sent) / 1000, (later[0].painted - sent) / 1000
 
 
-def resident(url: str) -> float:
-    """Resident memory of the server behind a url, MB."""
-    port = f"-p\0{url.rsplit(':', 1)[1]}\0".encode()
-    (process,) = (path.parent for path in Path("/proc").glob("[0-9]*/cmdline") if path.read_bytes().endswith(port))
-    return int((process / "statm").read_text().split()[1]) * 4096 / 2**20
+def resident(process: int) -> float:
+    """Resident memory of a process, MB."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * 4096 / 2**20
 
 
 def unwatched(seconds: float, structure: dict[str, str]) -> float:
@@ -103,10 +101,10 @@ def main():
     structure = dict.fromkeys(("model.encoder", "model.decoder"), "dense") if arguments.dense else {}
     with (
         tempfile.TemporaryDirectory() as folder,
-        serve(ROOT / "notebooks" / "decentralized.py", Path(folder) / "log") as url,
+        serve(ROOT / "notebooks" / "decentralized.py", Path(folder) / "log") as server,
     ):
         opened = time.perf_counter()
-        with open_page(url) as page:
+        with open_page(server.url) as page:
             wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
             first_picture = time.perf_counter() - opened
             rate = page.get_by_role("slider").nth(len(LIVE))
@@ -124,12 +122,12 @@ def main():
             answers = [press(page, slider) for _ in range(arguments.presses)]
             hovers = page.locator("canvas.cv-canvas").evaluate(HOVER, 40)
             new_model, new_steps = switch(page)
-            memory = resident(url)
+            memory = resident(server.pid)
             page.wait_for_timeout(60_000 * arguments.minutes)
-            grown = resident(url)
-        with open_page(url) as page:
+            grown = resident(server.pid)
+        with open_page(server.url) as page:
             opened = time.perf_counter()
-            page.goto(url)
+            page.goto(server.url)
             wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
             next_picture = time.perf_counter() - opened
     speed = unwatched(arguments.seconds, structure)

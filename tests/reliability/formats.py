@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import random
 import shutil
 import string
@@ -9,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,9 @@ from workbench.film import FILE, Film, Moment, load_film
 from workbench.given import Given
 from workbench.presets import CONFIGS
 
-NAMES = ["config", "idx", "npz", "parquet", "pictures", "checkpoint", "film", "labels", "messages", "command_line"]
+NAMES = [
+    *("config", "idx", "npz", "npy", "parquet", "pictures", "checkpoint", "film", "labels", "messages", "command_line")
+]
 WORDS = [
     *("model", "num_components", "data", "name", "train", "epochs", "use_film_decoder", "prior_type", "k_active"),
     *("!!int ", "!!float ", "!!timestamp ", "!!binary ", "!!set ", "!!python/object/apply:os.system ", "&a ", "*a"),
@@ -59,6 +63,21 @@ TABLE = [
     "\0",
 ]
 TABLE += ["image,label\n", "other", "", "é", "NaN", "null", "\r\n", "\ufeff", "<script>", "x" * 300]
+SIZES = (0, 1, 3, 8, 9, 28, 10**9, 10**12, 2**63, 10**30, -1)
+DTYPES = [
+    *["|u1"] * 9,
+    "|b1",
+    "<f8",
+    "<i4",
+    "<U3",
+    "|S0",
+    "|V0",
+    "|O",
+    "<M8[ns]",
+    [("a", "|u1")],
+    "<U999999999999",
+    "x" * 300,
+]
 CRASHING = ("Traceback", "panicked")
 
 
@@ -139,7 +158,7 @@ def idx(folder: Path) -> Iterator[Callable]:
 def npz(folder: Path) -> Iterator[Callable]:
     """Archives of arrays, spoilt as a whole, or whose arrays are, in any compression."""
     path = save_npz(folder / "own.npz", x=images(9), y=np.arange(9) % 3, x_test=images(2))
-    whole, (x, y) = path.read_bytes(), (npy(images(9)), npy(np.array(["a", "", "b"] * 3)))
+    whole, (x, y) = path.read_bytes(), (saved(images(9)), saved(np.array(["a", "", "b"] * 3)))
 
     def case(chance: random.Random):
         if chance.random() < 0.4:
@@ -156,11 +175,65 @@ def npz(folder: Path) -> Iterator[Callable]:
     yield case
 
 
-def npy(array: np.ndarray) -> bytes:
-    """An array as np.save writes it."""
+def saved(array: np.ndarray) -> bytes:
+    """An array as np.save writes it; objects are pickled."""
     content = io.BytesIO()
     np.save(content, array)
     return content.getvalue()
+
+
+@contextmanager
+def npy(folder: Path) -> Iterator[Callable]:
+    """A folder of arrays, of which one is spoilt, another, announces what is not there, or is no file at all."""
+    where, names = folder / "own", ("x_train", "y_train", "x_test", "y_test")
+    whole = [saved(array) for array in (images(9), np.arange(9) % 3, images(2), np.arange(2))]
+    kinds = [images(9) / 255, np.asfortranarray(images(9)), images(9)[:0], images(2), images(9, channels=(3,))]
+    kinds += [
+        np.array(["a", "", "b"] * 3),
+        np.arange(9) / 9,
+        np.arange(2),
+        np.array([None, {}, where] * 3),
+        np.uint8(7),
+    ]
+    others = [saved(np.asarray(array)) for array in kinds]
+
+    def case(chance: random.Random):
+        shutil.rmtree(where, ignore_errors=True)
+        where.mkdir()
+        for name, content in zip(names, whole, strict=True):
+            if chance.random() < 0.9:
+                (where / f"{name}.npy").write_bytes(content)
+        which = chance.randrange(4)
+        path, content = where / f"{names[which]}.npy", whole[which]
+        match chance.randrange(8):
+            case 0:
+                content = spoilt(content, chance)
+            case 1 | 2:
+                content = spoilt(content[:128], chance) + content[128:]
+            case 3 | 4:
+                content = announcing(content[128:], chance)
+            case 5 | 6:
+                content = chance.choice(others)
+            case _:
+                path.unlink(missing_ok=True)
+                name = chance.choice(("x", "y_tset", "labels", "", "\n", "\udcff", "x" * 250, names[which]))
+                path = where / f"{name}.npy"
+                chance.choice((path.mkdir, partial(os.mkfifo, path), partial(path.symlink_to, "/dev/zero"), list))()
+        if not path.exists() or path.is_file():
+            path.write_bytes(content)
+        read(lambda: np.asarray(load_dataset(where).x_train), str(where))
+
+    yield case
+
+
+def announcing(body: bytes, chance: random.Random) -> bytes:
+    """A `.npy` file whose header is sound and says anything; after it, `body` or nothing."""
+    shape, dtype = tuple(chance.choices(SIZES, k=chance.randrange(5))), chance.choice(DTYPES)
+    header = repr({"descr": dtype, "fortran_order": chance.random() < 0.3, "shape": shape}).encode()
+    header += b" " * chance.choice((0, 60, 9000, 60_000)) + b"\n"
+    version, length = chance.choice((1, 2, 3)), chance.choice((len(header), len(header), len(header), 2**16 - 1))
+    size = length.to_bytes(2 if version == 1 else 4, "little")
+    return b"\x93NUMPY" + bytes([version, 0]) + size + header + chance.choice((body, b""))
 
 
 @contextmanager
