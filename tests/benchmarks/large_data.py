@@ -8,7 +8,6 @@ the file from the system's cache, as if the data were larger than memory, unless
 host caches the disk of a virtual machine, that cache is beyond reach.)
 """
 
-import argparse
 import hashlib
 import mmap
 import multiprocessing
@@ -22,16 +21,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from measure import command, configured, machine, quartiles
 
 from mixvae import Config, load_dataset
 from mixvae.config import AugmentConfig
-from mixvae.config_file import override
 from mixvae.invariance import augment
 from mixvae.on_disk import OnDisk
 from mixvae.runs import build_trainer
-from workbench.__main__ import parse_settings
 from workbench.cache import use_compilation_cache
-from workbench.presets import read_config
 
 PART = 10_000  # images generated at once
 FILE = "x_train.npy"
@@ -110,15 +107,13 @@ def alternate(config: Config, folder: Path, cached: bool, steps: int, rounds: in
 
 def main():
     """Print the table."""
-    cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_argument("preset", nargs="?", default="fast", help="a preset of data/configs (default: fast)")
-    cli.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="replace a setting")
+    cli = command(__doc__)
     cli.add_argument("--images", type=int, default=2_000_000)
     cli.add_argument("--steps", type=int, default=128, help="training steps of a round")
     cli.add_argument("--rounds", type=int, default=7)
     cli.add_argument("--cached", action="store_true", help="leave the file in the system's cache")
     arguments = cli.parse_args()
-    config = override(read_config(arguments.preset), {"train.starts": 0} | parse_settings(arguments.set))
+    config = configured(arguments, {"train.starts": 0})
     with tempfile.TemporaryDirectory() as name:
         start = time.perf_counter()
         generate(Path(name), arguments.images)
@@ -127,8 +122,7 @@ def main():
     (memory, told), (disk, told_by_disk) = found
     if told[0] != told_by_disk[0]:
         raise AssertionError("training from disk and in memory reached different weights")
-    device = jax.devices()[0]
-    print(f"{arguments.preset}: jax {jax.__version__} on {device.platform} ({device.device_kind})")
+    print(f"{arguments.preset}: {machine()}")
     print(f"{arguments.images} images, {size / 2**20:.0f} MiB, made in {made:.0f} s; equal weights at the end")
     print(f"{'':12}{'ms a step':>10}   {'of rounds':<16}{'private MiB':>12}{'file MiB':>10}{'MiB read':>10}")
     for what, (seconds, (_, private, mapped, read)) in zip(("in memory", "from disk"), found, strict=True):
@@ -136,7 +130,7 @@ def main():
         times = f"{middle:10.1f}   {f'{low:.1f} to {high:.1f}':<16}"
         print(f"{what:12}{times}{private:12.0f}{mapped:10.0f}{read:10.0f}")
     ratios = [b / a for a, b in zip(memory, disk, strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4)
+    low, middle, high = quartiles(ratios)
     print(f"ratio, from disk to in memory: {middle:.3f}, quartiles {low:.3f} to {high:.3f}")
 
 

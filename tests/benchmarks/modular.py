@@ -9,24 +9,18 @@ rounds. That their numbers, FLOPs and bytes agree is a test (tests/monolith_test
 import argparse
 import statistics
 import sys
-import time
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import jax
 import numpy as np
+from measure import alternated, machine, quartiles
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from mixvae import ModularConvDecoder
 from monolith import monolith
-
-
-def seconds(function, *arguments) -> float:
-    """The time of one call, to its last number."""
-    start = time.perf_counter()
-    jax.block_until_ready(function(*arguments))
-    return time.perf_counter() - start
 
 
 def compared(conditioning: str, output: str, batch: int, rounds: int) -> list[tuple[list[float], list[float]]]:
@@ -45,10 +39,8 @@ def compared(conditioning: str, output: str, batch: int, rounds: int) -> list[tu
             jax.jit(form(lambda p, nll=nll: nll(p, z, e, x).mean()))
             for nll in (of_modules, monolith(conditioning, output))
         ]
-        for function in pair:
-            seconds(function, params)
-        taken = [tuple(seconds(function, params) for function in pair) for _ in range(rounds)]
-        found.append(tuple(map(list, zip(*taken, strict=True))))
+        calls = {name: partial(function, params) for name, function in zip(("mine", "other"), pair, strict=True)}
+        found.append(tuple(alternated(calls, rounds).values()))
     return found
 
 
@@ -58,15 +50,14 @@ def main():
     cli.add_argument("--batch", type=int, default=125)
     cli.add_argument("--rounds", type=int, default=30)
     arguments = cli.parse_args()
-    device = jax.devices()[0]
-    print(f"jax {jax.__version__} on {device.platform} ({device.device_kind}), batch {arguments.batch}")
+    print(f"{machine()}, batch {arguments.batch}")
     print(f"{'':38}{'modular ms':>12}{'one piece ms':>14}{'ratio':>8}   quartiles")
     for conditioning, output in product(("film", "concat", "none"), ("standard", "heteroscedastic")):
         for what, (mine, other) in zip(
             ("loss", "gradient"), compared(conditioning, output, arguments.batch, arguments.rounds), strict=True
         ):
             ratios = [a / b for a, b in zip(mine, other, strict=True)]
-            low, middle, high = statistics.quantiles(ratios, n=4)
+            low, middle, high = quartiles(ratios)
             name = f"{conditioning}, {output}, {what}"
             times = f"{1000 * statistics.median(mine):12.2f}{1000 * statistics.median(other):14.2f}"
             print(f"{name:38}{times}{middle:8.3f}   {low:.3f} to {high:.3f}")

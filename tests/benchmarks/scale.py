@@ -1,23 +1,21 @@
 """What a training step costs as K, the batch, the images and D grow: time and memory, beside those of a preset.
 
-    python tests/benchmarks/scale.py [PRESET] [--steps 5] [--rounds 5]
+    python tests/benchmarks/scale.py [PRESET] [--set SECTION.KEY=VALUE] [--steps 5] [--rounds 5]
 
 One setting grows at a time. Rounds of all forms alternate; medians are printed, and their ratio to the preset's. Memory
 is what the compiled step holds beside its arguments; arguments are weights, optimiser and images.
 """
 
-import argparse
 import statistics
-import time
+from functools import partial
 
-import jax
 import numpy as np
+from measure import alternated, command, configured, machine
 
-from mixvae import Config, Trainer, load_dataset
+from mixvae import Config, State, Trainer, load_dataset
 from mixvae.config_file import override
 from mixvae.step import run_steps
 from workbench.cache import use_compilation_cache
-from workbench.presets import read_config
 
 GROWN = {  # what is set, and by how much images are enlarged
     "as it is": ({}, 1),
@@ -37,6 +35,11 @@ def build(config: Config, x: np.ndarray, enlarged: int) -> Trainer:
     return Trainer(config, x.repeat(enlarged, 1).repeat(enlarged, 2))
 
 
+def steps_of(trainer: Trainer, state: State, steps: int):
+    """The weights after some steps."""
+    return trainer.advance(state, steps)[0].params
+
+
 def memory(trainer: Trainer) -> tuple[float, float]:
     """MiB that the compiled step holds for itself, and MiB of its arguments."""
     coming = trainer.coming(trainer.init(), 1)
@@ -46,29 +49,22 @@ def memory(trainer: Trainer) -> tuple[float, float]:
 
 def main():
     """Print the table."""
-    cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_argument("preset", nargs="?", default="fast", help="a preset of data/configs (default: fast)")
+    cli = command(__doc__)
     cli.add_argument("--steps", type=int, default=5, help="training steps of a round")
     cli.add_argument("--rounds", type=int, default=5)
     arguments = cli.parse_args()
     use_compilation_cache()
-    preset = override(read_config(arguments.preset), {"train.starts": 0})
+    preset = configured(arguments, {"train.starts": 0})
     x = load_dataset(preset.data.name).x_train[:6000]
     trainers = {name: build(override(preset, settings), x, by) for name, (settings, by) in GROWN.items()}
-    states = {name: trainer.advance(trainer.init(), 1)[0] for name, trainer in trainers.items()}
-    taken = {name: [] for name in trainers}
-    for _ in range(arguments.rounds):
-        for name, trainer in trainers.items():
-            start = time.perf_counter()
-            jax.block_until_ready(trainer.advance(states[name], arguments.steps)[0].params)
-            taken[name].append((time.perf_counter() - start) / arguments.steps)
-    device = jax.devices()[0]
-    print(f"{arguments.preset}: jax {jax.__version__} on {device.platform} ({device.device_kind})")
+    steps = {name: partial(steps_of, trainer, trainer.init(), arguments.steps) for name, trainer in trainers.items()}
+    taken = alternated(steps, arguments.rounds)
+    print(f"{arguments.preset}: {machine()}")
     print(f"{'':20}{'ms a step':>10}{'ratio':>8}{'own MiB':>10}{'arguments MiB':>16}")
-    plain = statistics.median(taken["as it is"])
+    each = {name: statistics.median(times) / arguments.steps for name, times in taken.items()}
     for name, trainer in trainers.items():
-        step, (own, given) = statistics.median(taken[name]), memory(trainer)
-        print(f"{name:20}{1000 * step:10.1f}{step / plain:8.2f}{own:10.1f}{given:16.1f}")
+        own, given = memory(trainer)
+        print(f"{name:20}{1000 * each[name]:10.1f}{each[name] / each['as it is']:8.2f}{own:10.1f}{given:16.1f}")
 
 
 if __name__ == "__main__":

@@ -6,19 +6,15 @@ The arithmetic of a step is the multiply-adds of its layers as written, forward 
 rate is the best 2048-cubed float32 product in this process. Rounds of both alternate; medians are printed.
 """
 
-import argparse
 import statistics
-import time
 
 import jax
 import jax.numpy as jnp
+from measure import command, configured, machine, seconds
 
 from mixvae import load_dataset
-from mixvae.config_file import override
 from mixvae.runs import build_trainer
 from mixvae.step import draw
-from workbench.__main__ import parse_settings
-from workbench.presets import read_config
 
 SIDE = 2048
 
@@ -42,22 +38,13 @@ def multiply_adds(jaxpr: jax.extend.core.Jaxpr) -> int:
     return total
 
 
-def seconds(function) -> float:
-    """The time of one call, to its last number."""
-    start = time.perf_counter()
-    jax.block_until_ready(function())
-    return time.perf_counter() - start
-
-
 def main():
     """Print the table."""
-    cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_argument("preset", nargs="?", default="fast", help="a preset of data/configs (default: fast)")
-    cli.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="replace a setting")
+    cli = command(__doc__)
     cli.add_argument("--steps", type=int, default=20, help="training steps of a round")
     cli.add_argument("--rounds", type=int, default=7)
     arguments = cli.parse_args()
-    config = override(read_config(arguments.preset), parse_settings(arguments.set))
+    config = configured(arguments)
     trainer = build_trainer(config, load_dataset(config.data.name, validation=config.data.validation))
     state = trainer.init()
     batch = draw(trainer.coming(state).data, 0)
@@ -73,15 +60,14 @@ def main():
         products += [seconds(lambda: product(side, side)) for _ in range(3)]
         steps.append(seconds(lambda: trainer.advance(state, arguments.steps)[0].params) / arguments.steps)
     step, best = statistics.median(steps), min(products)
-    rate, machine = flops / step / 1e9, 2 * SIDE**3 / best / 1e9
-    device = jax.devices()[0]
-    print(f"{arguments.preset}: jax {jax.__version__} on {device.platform} ({device.device_kind})")
+    rate, highest = flops / step / 1e9, 2 * SIDE**3 / best / 1e9
+    print(f"{arguments.preset}: {machine()}")
     print(f"  images per second      {config.train.batch_size / step:10.0f}")
     print(f"  step                   {step * 1e3:10.1f} ms   ({min(steps) * 1e3:.1f} to {max(steps) * 1e3:.1f})")
     print(f"  arithmetic of a step   {flops / 1e9:10.2f} GFLOP")
     print(f"  rate                   {rate:10.1f} GFLOP/s")
-    print(f"  {SIDE}-cubed product     {machine:10.1f} GFLOP/s")
-    print(f"  share                  {100 * rate / machine:10.1f} %")
+    print(f"  {SIDE}-cubed product     {highest:10.1f} GFLOP/s")
+    print(f"  share                  {100 * rate / highest:10.1f} %")
     print(f"  first call, compiled   {compile_seconds:10.1f} s")
 
 
