@@ -19,14 +19,22 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
-RECORD = """
-window.painted = [];
-const fillText = CanvasRenderingContext2D.prototype.fillText;
+STAMPS = """
+window.stamps = [];
+const stampText = CanvasRenderingContext2D.prototype.fillText;
 CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
-  window.painted.push([String(text), Date.now()]);
-  return fillText.call(this, text, ...rest);
+  if (String(text).startsWith("step ")) window.stamps.push([text, Date.now()]);
+  return stampText.call(this, text, ...rest);
 };
 """
+TEXTS = """
+window.texts = [];
+const recordText = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+  window.texts.push(String(text));
+  return recordText.call(this, text, ...rest);
+};
+"""  # grows by hundreds a second while a run trains
 ENDED = """
 @app.cell
 def _(live):
@@ -131,13 +139,14 @@ def open_page(
     height: int = 900,
     offline: bool = False,
     first: str = "canvas.cv-canvas",
+    record: str = STAMPS + TEXTS,
 ) -> Iterator[Page]:
-    """The page in a fresh browser from when `first` is on it, every canvas text recorded."""
+    """The page in a fresh browser from when `first` is on it; `record` runs before its own scripts."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, offline=offline)
         page = context.new_page()
-        page.add_init_script(RECORD)
+        page.add_init_script(record)
         page.goto(url)
         page.locator(first).wait_for(timeout=120_000)
         yield page
@@ -146,7 +155,7 @@ def open_page(
 
 def texts(page: Page) -> list[str]:
     """Every text that the canvas painted so far."""
-    return [text for text, _ in page.evaluate("window.painted")]
+    return page.evaluate("window.texts")
 
 
 def status(page: Page) -> str:
@@ -159,10 +168,10 @@ def sentence(page: Page) -> str:
     return page.locator(".cv-sentence").inner_text()
 
 
-def paints(page: Page) -> list[Paint]:
-    """Every frame that the canvas painted so far, each once."""
+def paints(page: Page, since: float = 0.0) -> list[Paint]:
+    """Every frame that the canvas painted so far, or since a time (ms), each once."""
     found = {}
-    for text, painted in page.evaluate("window.painted"):
+    for text, painted in page.evaluate("since => window.stamps.filter((stamp) => stamp[1] >= since)", since):
         if match := STAMP.fullmatch(text):
             step, made, tau = int(match[1]), int(match[2]), float(match[3])
             found.setdefault(made, Paint(step, made, painted, tau))

@@ -10,7 +10,7 @@ playwright = pytest.importorskip("playwright", reason="playwright is not install
 
 from browser import (  # noqa: E402
     CHROMIUM,
-    RECORD,
+    STAMPS,
     ended,
     open_page,
     paints,
@@ -210,7 +210,7 @@ def test_another_run_stands_beside_the_live_one(page):
 
 def test_two_pages_do_not_disturb_each_other_and_closing_one_ends_its_run(url, page):
     second = page.context.new_page()
-    second.add_init_script(RECORD)
+    second.add_init_script(STAMPS)
     second.goto(url)
     page.get_by_role("button", name="Train").click()
     wait_for(lambda: second.locator(".cv-status").count() and status(second) == "saved run", 60, "a second page")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from browser import ROOT, Paint, open_page, paints, serve, status, wait_for
+from browser import ROOT, STAMPS, Paint, open_page, paints, serve, status, wait_for
 from mixvae import load_dataset
 from mixvae.config import LIVE
 from mixvae.config_file import override
@@ -39,7 +39,7 @@ def press(page, slider) -> float:
     slider.press("ArrowRight" if before.tau < 4 else "ArrowLeft")
 
     def answer() -> list[Paint]:
-        return [frame for frame in paints(page) if frame.painted >= sent and frame.tau != before.tau]
+        return [frame for frame in paints(page, sent) if frame.tau != before.tau]
 
     return wait_for(answer, 20, "a frame at another tau")[0].painted - sent
 
@@ -64,16 +64,23 @@ def switch(page) -> tuple[float, float]:
     page.locator("select").nth(0).select_option("concat")
 
     def shown() -> list[Paint]:
-        return [frame for frame in paints(page) if frame.painted >= sent and frame.step == 0]
+        return [frame for frame in paints(page, sent) if frame.step == 0]
 
     new = wait_for(shown, 180, "the new model")[0].painted
-    later = wait_for(lambda: [f for f in paints(page) if f.painted > new and f.step > 0], 180, "its first steps")
+    later = wait_for(lambda: [f for f in paints(page, new) if f.step > 0], 180, "its first steps")
     return (new - sent) / 1000, (later[0].painted - sent) / 1000
 
 
 def resident(process: int) -> float:
     """Resident memory of a process, MB."""
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+def heap(page) -> float:
+    """What the page's scripts hold after a collection, MB."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    return session.send("Runtime.getHeapUsage")["usedSize"] / 2**20
 
 
 def unwatched(seconds: float, structure: dict[str, str]) -> float:
@@ -104,7 +111,7 @@ def main():
         serve(ROOT / "notebooks" / "decentralized.py", Path(folder) / "log") as server,
     ):
         opened = time.perf_counter()
-        with open_page(server.url) as page:
+        with open_page(server.url, record=STAMPS) as page:
             wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
             first_picture = time.perf_counter() - opened
             rate = page.get_by_role("slider").nth(len(LIVE))
@@ -117,15 +124,15 @@ def main():
             wait_for(lambda: status(page).startswith("training") and paints(page)[-1].step > 20, 180, "training")
             start = page.evaluate("Date.now()")
             page.wait_for_timeout(1000 * arguments.seconds)
-            frames = [frame for frame in paints(page) if frame.painted >= start]
+            frames = paints(page, start)
             slider = page.get_by_role("slider").first
             answers = [press(page, slider) for _ in range(arguments.presses)]
             hovers = page.locator("canvas.cv-canvas").evaluate(HOVER, 40)
             new_model, new_steps = switch(page)
-            memory = resident(server.pid)
+            memory, held = resident(server.pid), heap(page)
             page.wait_for_timeout(60_000 * arguments.minutes)
-            grown = resident(server.pid)
-        with open_page(server.url) as page:
+            grown, held_then = resident(server.pid), heap(page)
+        with open_page(server.url, record=STAMPS) as page:
             opened = time.perf_counter()
             page.goto(server.url)
             wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
@@ -151,6 +158,8 @@ def main():
         "another conditioning to its first steps, s": new_steps,
         "memory of the server while training, MB": memory,
         f"memory {arguments.minutes:g} minutes on, MB": grown,
+        "heap of the page while training, MB": held,
+        f"heap {arguments.minutes:g} minutes on, MB": held_then,
     }
     for name, value in rows.items():
         print(f"{name:56} {value:8.1f}")

@@ -21,7 +21,7 @@ from measure import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from browser import CHROMIUM, ROOT, Paint, open_page, paints, serve, status, wait_for
+from browser import CHROMIUM, ROOT, STAMPS, Paint, open_page, paints, serve, status, wait_for
 
 GOAL = 5.0  # seconds, of the second start
 PATIENCE = 300  # seconds
@@ -30,15 +30,15 @@ PATIENCE = 300  # seconds
 def start(folder: Path) -> dict[str, float]:
     """Seconds from the launch to each part of a start, by the compilation cache in `folder`."""
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-    with open_page("about:blank", first="html") as page:
+    with open_page("about:blank", first="html", record=STAMPS) as page:
         launched, told = time.time(), {}
 
         def tell(part: str, at: float | None = None):
             told[part] = (at or time.time()) - launched
 
-        with serve(ROOT / "notebooks" / "decentralized.py", folder / "log") as url:
+        with serve(ROOT / "notebooks" / "decentralized.py", folder / "log") as server:
             tell("server answers")
-            page.goto(url)
+            page.goto(server.url)
             tell("page open")
             page.locator("canvas.cv-canvas").wait_for(timeout=1000 * PATIENCE)
             tell("canvas on the page")

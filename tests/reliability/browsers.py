@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from playwright.sync_api import Page
 
-from browser import RECORD, Paint, ended, open_page, paints, serve, telling, wait_for
+from browser import STAMPS, Paint, ended, open_page, paints, serve, telling, wait_for
 from reliability.held import Leak, by, flat
 from reliability.table import Found, print_table, timed
 
@@ -39,11 +39,11 @@ def browsers(count: int) -> Found:
 
 def train_on(url: str, count: int) -> int:
     """Open pages and press Train on each, see all train, close them; the fewest frames that one showed of its run."""
-    with open_page(url) as first:
+    with open_page(url, record=STAMPS) as first:
         pages = [first]
         for _ in range(1, count):
             pages.append(page := first.context.new_page())
-            page.add_init_script(RECORD)
+            page.add_init_script(STAMPS)
             page.goto(url)
             wait_for(lambda page=page: page.locator(".run").count() and paints(page), PATIENCE, "a page")
         for page in pages:
