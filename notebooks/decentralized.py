@@ -44,7 +44,14 @@ def _(beside, dataset, live, others, refresh):
 
 
 @app.cell(hide_code=True)
-def _(channels, config, fault, frame_rate, knobs, live, refresh, release, start, structure):
+def _():
+    refresh = mo.ui.refresh(options=["1s", "2s", "5s"], default_interval="2s", label="charts every")
+    mo.hstack([refresh])  # here: a cell that takes it from another is drawn anew by every tick
+    return (refresh,)
+
+
+@app.cell(hide_code=True)
+def _(channels, config, fault, frame_rate, knobs, live, release, start, structure):
     panel = [
         mo.Html("<div><b>Structure</b> · a change builds a new model</div>"),
         mo.vstack([*structure.elements.values(), channels], gap=0.2),
@@ -53,7 +60,6 @@ def _(channels, config, fault, frame_rate, knobs, live, refresh, release, start,
         controls.panel(knobs, config or start, start.data.labels, live.given.any()),
         release,
         frame_rate,
-        refresh,
     ]
     mo.sidebar(mo.vstack(panel, gap=0.4).style(flex="none"), width="22rem")
     return
@@ -207,12 +213,6 @@ def _(live):
 def _(view):
     planes = mo.ui.anywidget(view)
     return (planes,)
-
-
-@app.cell(hide_code=True)
-def _():
-    refresh = mo.ui.refresh(options=["1s", "2s", "5s"], default_interval="2s", label="charts every")
-    return (refresh,)
 
 
 if __name__ == "__main__":
