@@ -30,8 +30,10 @@ def _(buttons, planes):
 
 
 @app.cell(hide_code=True)
-def _(beside, dataset, live, others, refresh):
+def _(beside, dataset, given, live, others, refresh, set_given):
     _ = refresh.value  # a tick runs this cell again
+    if given() != live.given.any():
+        set_given(live.given.any())
     weights, title = live.matrix()
     runs = {"live": live.curves} | ({others.selected_key: beside.history} if beside and beside.history else {})
     drawn = [
@@ -51,13 +53,19 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(channels, config, fault, frame_rate, knobs, live, release, start, structure):
+def _():
+    given, set_given = mo.state(False)  # whether labels were given by hand, which no cell hears of
+    return given, set_given
+
+
+@app.cell(hide_code=True)
+def _(channels, config, fault, frame_rate, given, knobs, release, start, structure):
     panel = [
         mo.Html("<div><b>Structure</b> · a change builds a new model</div>"),
         mo.vstack([*structure.elements.values(), channels], gap=0.2),
         *([mo.callout(fault, kind="warn")] if fault else []),
         mo.Html("<div><b>Live</b> · moves while training</div>"),
-        controls.panel(knobs, config or start, start.data.labels, live.given.any()),
+        controls.panel(knobs, config or start, start.data.labels, given()),
         release,
         frame_rate,
     ]

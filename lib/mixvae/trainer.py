@@ -100,7 +100,7 @@ class Trainer:
 
     def begin(self, params: Any) -> Start:
         """These weights before their first step."""
-        return Start(params, params, self.optimiser.init(params), np.float32(np.inf))
+        return Start(params, params, jax.jit(self.optimiser.init)(params), np.float32(np.inf))
 
     def epoch(self, state: State) -> float:
         """Epochs done, with their fraction."""
