@@ -7,6 +7,7 @@ import colorsys
 import gzip
 import struct
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,10 @@ class ChannelView(anywidget.AnyWidget):
         """Call `answer` with what the browser asks for; a moment is a request to `go` there."""
         self.observe(lambda change: answer(change.new), "request")
         self.observe(lambda change: answer({"do": "go", "moment": change.new}), "moment")
+
+    def close_with(self, owner: object) -> None:
+        """Close once nobody holds `owner`, as ipywidgets keeps every widget that is not closed."""
+        weakref.finalize(owner, self.close).atexit = False
 
     def say(self, status: str) -> None:
         """Replace the status alone: a known word, also with details after a colon, else taken for an error."""

@@ -1,7 +1,7 @@
 """Another run beside the live one: which there are, its planes and its past, and which settings differ."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 
@@ -16,12 +16,16 @@ from workbench.sweep import ROOT, RUNS
 PAST = "this run, earlier"
 
 
-class Beside(NamedTuple):
+@dataclass(frozen=True)
+class Beside:
     """What stands beside the live run."""
 
     view: ChannelView
     config: Config
     history: list[Row]
+
+    def __post_init__(self):
+        self.view.close_with(self)
 
 
 def saved_runs(folders: tuple[Path, ...] = (ROOT / "data" / "showcase", RUNS)) -> dict[str, Path | str]:

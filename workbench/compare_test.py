@@ -1,5 +1,8 @@
 """A list of saved runs, one of them beside the live run, and what tells their settings apart."""
 
+import gc
+import weakref
+
 import pytest
 
 from mixvae.config_file import override
@@ -66,6 +69,15 @@ def test_the_live_runs_own_past_stands_still_while_it_goes_on(live):
     for i, frame in enumerate(kept):
         beside.view.moment = i
         assert beside.view.past == frame
+
+
+@pytest.mark.parametrize("past", [True, False])
+def test_what_stood_beside_goes_when_another_takes_its_place(past, folder, live):
+    beside = compare.beside(compare.PAST if past else folder, live)
+    gone = weakref.ref(beside.view)
+    del beside
+    gc.collect()
+    assert gone() is None
 
 
 def test_differences_are_the_settings_that_differ():

@@ -1,6 +1,7 @@
 """A live run before a view that records, for tests."""
 
 import threading
+import weakref
 
 from mixvae.config import LIVE
 from mixvae.example_runs import STAGES, tiny_config, tiny_dataset
@@ -29,6 +30,9 @@ class Screen:
 
     def listen(self, answer):
         self.answer = answer
+
+    def close_with(self, owner):
+        weakref.finalize(owner, setattr, self, "status", "closed").atexit = False
 
     def show(self, frame: Frame) -> bytes:
         check(frame, len(self.labels))

@@ -63,6 +63,7 @@ class LiveRun:
         view.set_points(self.points.labels, dataset.class_names, self.points.images)
         ref = weakref.ref(self)
         view.listen(lambda request: (run := ref()) and run.answer(request))
+        view.close_with(self)
         self._worker = Worker(self._turn, "LiveRun")
         self._worker.start()
 

@@ -1,5 +1,6 @@
 """LiveRun before a view that records: what every command does to the run, and what is said of it."""
 
+import gc
 import itertools
 import threading
 import weakref
@@ -335,7 +336,18 @@ def test_letting_go_of_the_run_ends_the_worker(training, screen):
     gone = weakref.ref(live)
     del live
     thread.join(30)
-    assert not thread.is_alive() and gone() is None
+    assert not thread.is_alive() and gone() is None and screen.status == "closed"
+
+
+def test_a_view_goes_with_its_run():
+    live, thread = worker(lambda: make(ChannelView()))
+    live.step()
+    assert live.settled()
+    gone = weakref.ref(live.view)
+    del live
+    thread.join(30)
+    gc.collect()
+    assert gone() is None
 
 
 def test_settled_waits_for_the_worker_and_gives_up_in_time(live, screen, monkeypatch):

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from reliability import formats
 from reliability.table import Found, print_table, timed
 
-SECONDS, MEMORY = 120, 2**30
+SECONDS, MEMORY = 30, 2**30
 
 
 class Fault(RuntimeError):
