@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mixvae import load_config, load_dataset
 from mixvae.config_file import override, read_yaml
-from mixvae.runs import CONFIG, fit, open_run, save, write_atomically
+from mixvae.runs import CONFIG, Snapshot, fit, open_run, save, write_atomically
 from mixvae.settings import nearest
 from workbench import presets, tables
 from workbench.cache import use_compilation_cache
@@ -114,7 +114,14 @@ def train(arguments: argparse.Namespace) -> int:
     recorder = Recorder(dataset, out) if out and tells else None
     steps = len(dataset.x_train) // config.train.batch_size * config.train.epochs
     with tqdm(total=steps, unit=" steps", mininterval=0.5, disable=not tells) as bar:
-        for snapshot in fit(config, dataset, out, bar.update, recorder and recorder.record):
+
+        def resumed(saved: Snapshot):
+            bar.initial = bar.n = bar.last_print_n = int(saved.state.step)
+            if (epoch := len(saved.history)) < config.train.epochs:
+                bar.write(f"{out}: goes on after epoch {epoch} of {config.train.epochs}")
+            recorder.record(saved)
+
+        for snapshot in fit(config, dataset, out, bar.update, resumed):
             row = snapshot.history[-1]
             if recorder:
                 recorder.record(snapshot)

@@ -102,7 +102,7 @@ def test_a_run_that_was_interrupted_goes_on_and_ends_with_the_same_scores(tmp_pa
     assert (tmp_path / "run" / CHECKPOINT).exists()
     assert main(train("--out", folder)) == 0
     out, err = capsys.readouterr()
-    assert scores(out) == whole and "22/22 [" in err
+    assert scores(out) == whole and "22/22 [" in err and f"{folder}: goes on after epoch 1 of 2\n" in out
 
 
 def test_the_film_of_a_run_that_was_killed_before_its_planes_were_kept_has_every_epoch(tmp_path, monkeypatch):
@@ -127,6 +127,7 @@ def test_a_run_at_its_last_epoch_prints_its_scores_and_stays_as_it_is(tmp_path, 
     assert main(train("--out", str(tmp_path))) == 0
     out = capsys.readouterr().out
     assert f"{tmp_path} is at its last epoch already; nothing was trained" in out and "2 epochs" not in out
+    assert "goes on" not in out
     assert scores(out) == whole and set(whole) == SCORES and contents(tmp_path) == before
 
 

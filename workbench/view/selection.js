@@ -40,7 +40,9 @@ function makeSelection(root, look, { choose, ask, redraw }) {
   function show() {
     const { points, selected, given, theme, frame, kernel } = look;
     for (const each of [labels, ...live]) each.hidden = !kernel;
-    for (const each of live.slice(1, 4)) each.disabled = !given.undo;
+    const [, undo, forget, keep] = live;
+    undo.disabled = !given.undo;
+    forget.disabled = keep.disabled = !given.words;
     for (const each of always) each.disabled = !frame;
     names.hidden = !selected.length || !kernel;
     images.hidden = clear.hidden = !selected.length;
