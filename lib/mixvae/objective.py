@@ -5,8 +5,10 @@
 The terms themselves are in `losses.py`, `invariance.py` and `tau_classifier.py`.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mixvae import tau_classifier
 from mixvae.config import AugmentConfig, Config, Knobs
-from mixvae.invariance import RouterTerms, augment, router_objective
+from mixvae.invariance import augment, router_objective
 from mixvae.losses import kl_categorical, kl_latents, kl_normal, usage
 from mixvae.model import MixVAE
 from mixvae.modules.encoders import Posterior
@@ -47,24 +49,27 @@ class Objective:
         posterior = self.encode(params, batch.x)
         q = jax.nn.softmax(lock(posterior.logits, knobs.k_active))
         kl = kl_normal(posterior.mean, posterior.log_var)
-        router = self.invariance(params, key_inv, batch.x, posterior.logits, knobs)
-        terms = {
-            "recon": self.reconstruction(params, key_recon, batch.x, posterior, knobs),
-            "kl_z": kl_latents(kl, q, self.kl_scope).mean(),
-            "kl_c": kl_categorical(posterior.logits, knobs.k_active).mean(),
-            "usage_prior": usage(q, self.usage_alpha, knobs.k_active),
-            "inv": router.inv,
-            "H": router.H,
-            "h": router.h,
-            "label": self.label(params, key_label, batch, knobs),
-        }
-        loss = (
-            knobs.w_evidence * (terms["recon"] + knobs.beta_z * terms["kl_z"] + knobs.beta_c * terms["kl_c"])
-            + terms["usage_prior"]
-            + knobs.w_inv * terms["inv"]
-            - knobs.w_mi * (2.0 * terms["H"] - terms["h"])
-            + knobs.w_label * terms["label"]
-        )
+
+        def reconstruction(params: dict, posterior: Posterior) -> dict[str, Array]:
+            return {"recon": self.reconstruction(params, key_recon, batch.x, posterior, knobs)}
+
+        def invariance(params: dict, logits: Array) -> dict[str, Array]:
+            view = self.encode(params, self.view(key_inv, batch.x))
+            return router_objective(logits, view.logits, knobs.k_active)._asdict()
+
+        def label(params: dict) -> dict[str, Array]:
+            return {"label": self.label(params, key_label, batch, knobs)}
+
+        decoded, recon = weighed(reconstruction, {"recon": knobs.w_evidence}, params, posterior)
+        router_weights = {"inv": knobs.w_inv, "H": -2.0 * knobs.w_mi, "h": knobs.w_mi}
+        routed, router = weighed(invariance, router_weights, params, posterior.logits)
+        labelled, labels = weighed(label, {"label": knobs.w_label}, params)
+        kl_z = kl_latents(kl, q, self.kl_scope).mean()
+        kl_c = kl_categorical(posterior.logits, knobs.k_active).mean()
+        usage_prior = usage(q, self.usage_alpha, knobs.k_active)
+        divergence = knobs.w_evidence * (knobs.beta_z * kl_z + knobs.beta_c * kl_c)
+        loss = decoded + divergence + usage_prior + routed + labelled
+        terms = recon | router | labels | {"kl_z": kl_z, "kl_c": kl_c, "usage_prior": usage_prior}
         return loss, terms | {"loss": loss, "usage": q.mean(0)}
 
     def encode(self, params: dict, x: Float[Array, "b h w c"]) -> Posterior:
@@ -74,19 +79,15 @@ class Objective:
     def reconstruction(
         self, params: dict, key: PRNGKeyArray, x: Float[Array, "b h w c"], posterior: Posterior, knobs: Knobs
     ) -> Float[Array, ""]:
-        """Mean of -log p(x | z, e), as the estimator says; 0, and nothing is decoded, while its weight is 0.
+        """Mean of -log p(x | z, e), as the estimator says.
 
         Of the gradient that reconstruction sends to the choice, the share `router_recon` arrives.
         """
         key_z, key_c = jax.random.split(key)
-
-        def decode():
-            z = self.latents(key_z, posterior)
-            w = route(key_c, posterior.logits, tau=knobs.tau, k_active=knobs.k_active, estimator=self.estimator)
-            w = knobs.router_recon * w + (1.0 - knobs.router_recon) * jax.lax.stop_gradient(w)
-            return self.routed_nll(params, z, w, x).mean()
-
-        return jax.lax.cond(knobs.w_evidence > 0, decode, lambda: jnp.zeros(()))
+        z = self.latents(key_z, posterior)
+        w = route(key_c, posterior.logits, tau=knobs.tau, k_active=knobs.k_active, estimator=self.estimator)
+        w = knobs.router_recon * w + (1.0 - knobs.router_recon) * jax.lax.stop_gradient(w)
+        return self.routed_nll(params, z, w, x).mean()
 
     def latents(self, key: PRNGKeyArray, posterior: Posterior) -> Float[Array, "b k d"]:
         """A draw of every channel's latent."""
@@ -110,30 +111,57 @@ class Objective:
         """The decoder's negative log-likelihood."""
         return self.model.apply({"params": params}, z, w, x, method="nll")
 
-    def invariance(
-        self, params: dict, key: PRNGKeyArray, x: Float[Array, "b h w c"], logits: Float[Array, "b k"], knobs: Knobs
-    ) -> RouterTerms:
-        """The router's label-free terms; nothing is augmented or encoded while both their weights are 0."""
-
-        def compare():
-            return router_objective(logits, self.encode(params, self.view(key, x)).logits, knobs.k_active)
-
-        return jax.lax.cond((knobs.w_inv > 0) | (knobs.w_mi > 0), compare, lambda: RouterTerms(*jnp.zeros(3)))
-
     def label(self, params: dict, key: PRNGKeyArray, batch: Batch, knobs: Knobs) -> Float[Array, ""]:
-        """Mean of -log p(y|x) over views of the labelled images; 0 without labels; not computed at weight 0."""
+        """Mean of -log p(y|x) over views of the labelled images; 0 without labels."""
         table = jnp.eye(*batch.table.shape) if self.label_target == "channel" else batch.table
-
-        def score():
-            logits = self.encode(params, self.view(key, batch.x_labelled)).logits
-            q = jax.nn.softmax(lock(logits, knobs.k_active))
-            return tau_classifier.label_nll(q, batch.labels, table).mean()
-
-        return jax.lax.cond(knobs.w_label > 0, score, lambda: jnp.zeros(()))
+        logits = self.encode(params, self.view(key, batch.x_labelled)).logits
+        q = jax.nn.softmax(lock(logits, knobs.k_active))
+        return tau_classifier.label_nll(q, batch.labels, table).mean()
 
     def view(self, key: PRNGKeyArray, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """A random affine view of every image."""
         return augment(key, x, **asdict(self.limits))
+
+
+def weighed(
+    terms: Callable[..., dict[str, Array]], weights: dict[str, Float[Array, ""]], *of: Any
+) -> tuple[Float[Array, ""], dict[str, Array]]:
+    """The weighed sum of `terms(*of)`, whose gradient reaches `of`, and the terms, for reading alone.
+
+    While all weights are 0 nothing is computed, and everything is 0.
+    """
+
+    def total(*of: Any) -> tuple[Array, dict[str, Array]]:
+        values = terms(*of)
+        return sum(weights[name] * value for name, value in values.items()), values
+
+    return computed_if(total, jnp.any(jnp.stack([*weights.values()]) != 0), of)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def computed_if(f: Callable, on: Array, of: tuple) -> tuple[Float[Array, ""], Any]:
+    """`f(*of)`, a scalar and what comes beside it, or zeros.
+
+    The gradient is taken where the value is. As two conditionals, every activation that passes from the one to the
+    other is an output of its own, neither fused away nor shared.
+    """
+    return _or_zeros(f, on, of)
+
+
+def _value_and_slope(f: Callable, on: Array, of: tuple) -> tuple[Any, tuple]:
+    return _or_zeros(jax.value_and_grad(f, tuple(range(len(of))), has_aux=True), on, of)
+
+
+def _slope(f: Callable, slope: tuple, cotangent: tuple[Float[Array, ""], Any]) -> tuple[None, tuple]:
+    return None, jax.tree.map(lambda s: cotangent[0] * s, slope)
+
+
+computed_if.defvjp(_value_and_slope, _slope)
+
+
+def _or_zeros(f: Callable, on: Array, of: tuple) -> Any:
+    shapes = jax.eval_shape(f, *of)
+    return jax.lax.cond(on, f, lambda *_: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes), *of)
 
 
 def build_objective(config: Config, model: MixVAE) -> Objective:
