@@ -41,7 +41,7 @@ class StandardHead(nn.Module):
         logits = self.pixels(features)
         if self.likelihood == "bernoulli":
             return bernoulli_nll(x, logits)
-        return jnp.sum((x - nn.sigmoid(logits)) ** 2, PIXEL_AXES) / (2 * self.sigma**2)
+        return pixel_sum((x - nn.sigmoid(logits)) ** 2) / (2 * self.sigma**2)
 
 
 class HeteroscedasticHead(nn.Module):
@@ -80,12 +80,21 @@ class HeteroscedasticHead(nn.Module):
 
 
 def bernoulli_nll(x: Pixels, logits: Array) -> Float[Array, "*b"]:
-    """sum_p [log(1 + exp(l_p)) - x_p l_p] in nats; the softplus to an absolute 1e-7, at a third of log1p's price."""
-    softplus = jnp.maximum(logits, 0) + jnp.log(1 + jnp.exp(-jnp.abs(logits)))
-    return jnp.sum(softplus - x * logits, PIXEL_AXES)
+    """sum_p [log(1 + exp(l_p)) - x_p l_p] in nats; the softplus to an absolute 1e-7.
+
+    log(1 + exp(-|l|)) = -log(1/2 + tanh(|l|/2) / 2): XLA computes a tanh on CPU several times faster than an exp.
+    """
+    softplus = jnp.maximum(logits, 0) - jnp.log(0.5 + 0.5 * jnp.tanh(0.5 * jnp.abs(logits)))
+    return pixel_sum(softplus - x * logits)
 
 
 def gaussian_nll(x: Pixels, mean: Pixels, log_sigma: Array) -> Float[Array, "*b"]:
     """sum_p [(x_p - m_p)^2 / (2 sigma_p^2) + log sigma_p] in nats; both terms are summed over the same pixels."""
     z = (x - mean) * jnp.exp(-log_sigma)
-    return jnp.sum(0.5 * jnp.square(z) + log_sigma, PIXEL_AXES)
+    return pixel_sum(0.5 * jnp.square(z) + log_sigma)
+
+
+def pixel_sum(x: Pixels) -> Float[Array, "*b"]:
+    """The sum over an image, as a product with ones: a sum on CPU would draw in, and slow down, what makes its terms."""
+    flat = x.reshape(*x.shape[:-3], -1)
+    return jnp.matmul(flat, jnp.ones(flat.shape[-1], x.dtype), precision="highest")
