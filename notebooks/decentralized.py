@@ -59,13 +59,14 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(channels, config, fault, frame_rate, given, knobs, release, start, structure):
+def _(channels, config, fault, frame_rate, given, knobs, noted, release, start, structure):
+    _ = noted()  # a note beside a knob came or went
     panel = [
         mo.Html("<div><b>Structure</b> · a change builds a new model</div>"),
         mo.vstack([*structure.elements.values(), channels], gap=0.2),
         *([mo.callout(fault, kind="warn")] if fault else []),
         mo.Html("<div><b>Live</b> · moves while training</div>"),
-        controls.panel(knobs, config or start, start.data.labels, given()),
+        knobs.drawn(config or start, start.data.labels, given()),
         release,
         frame_rate,
     ]
@@ -175,9 +176,15 @@ def _(start):
 
 
 @app.cell(hide_code=True)
-def _(channels, live, release, start):
+def _():
+    noted, note = mo.state(0)
+    return note, noted
+
+
+@app.cell(hide_code=True)
+def _(channels, live, note, release, start):
     _ = release.value  # a press makes the panel anew
-    knobs = controls.live_panel(start, channels.value, on_change=live.follow)
+    knobs = controls.LivePanel(start, channels.value, live.follow, renew=lambda: note(lambda times: times + 1))
     return (knobs,)
 
 

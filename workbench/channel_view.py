@@ -8,6 +8,7 @@ import gzip
 import struct
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ FOLDER = Path(__file__).parent / "view"
 SCRIPTS = ("message", "layout", "drawing", "atlas", "tint", "pointer", "words", "selection", "time", "widget")
 EASING = 0.15
 FAST = 1  # level of gzip
-AHEAD = 2  # frames on their way to a browser at most, so that one can be made while another is painted
+LAG = 0.25  # seconds that a frame may stay unpainted before its browser is behind, the wait for an answer included
 PATIENCE = 1.0  # seconds; then a frame is sent to a browser that does not answer, as a page in the background does
 PALETTE = (  # at least .10 apart in OKLab, for protan and deutan eyes too; contrast above 1.8 on white, 3 on near-black
     ("#1994f6", "#eabb16", "#b93403", "#10c3b5", "#7050cd", "#fe857a", "#00765c", "#c94d9a", "#ac8503", "#d7afff")
@@ -35,14 +36,14 @@ class ChannelView(anywidget.AnyWidget):
     """The planes of all channels, drawn in the browser. One thread at a time writes.
 
     The pointer shows what the latent under it decodes to in every channel, by the atlas that was sent last. From the
-    browser come `request` (a dict whose "do" names a change of labels), `moment` and `colour_by`, and word of each
-    painted frame.
+    browser come `request` (a dict whose "do" names a change of labels), `moment` and `colour_by`, and word of what it
+    has painted.
     """
 
     _esm = "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPTS)
     _css = (FOLDER / "view.css").read_text(encoding="utf-8")
     frame = tr.Bytes().tag(sync=True)
-    number = tr.Int(0).tag(sync=True)  # of the frame; the browser answers with it once it is painted
+    number = tr.Int(0).tag(sync=True)  # of the frame; the browser answers with that of the last it painted
     atlas = tr.Bytes().tag(sync=True)
     points = tr.Dict({"labels": [], "names": [], "colours": [], "image": [0, 0, 0]}).tag(sync=True)
     images = tr.Bytes().tag(sync=True)  # of the points, gzip of uint8 [N, H, W, C]
@@ -58,11 +59,16 @@ class ChannelView(anywidget.AnyWidget):
 
     _scale: float | None = None
     _painted: int | None = None  # the number of the last frame that a browser painted, if any ever has
-    _shown_at = 0.0
 
     def __init__(self, **traits: Any):
         super().__init__(**traits)
+        self._sent: deque[tuple[int, float]] = deque(maxlen=64)  # numbers and times of frames not yet told of
         self.on_msg(self._hear)
+
+    def close(self):
+        """Close the view, and the layout that ipywidgets made for it and would keep."""
+        super().close()
+        self.layout.close()
 
     def show(self, frame: Frame) -> bytes:
         """Draw `frame`; its message. Raises ValueError where its arrays do not fit each other or are not finite."""
@@ -71,16 +77,19 @@ class ChannelView(anywidget.AnyWidget):
         self._scale = target if self._scale is None else self._scale + EASING * (target - self._scale)
         with self.hold_sync():
             self.frame, self.status, self.number = encode(frame, self._scale), frame.status, self.number + 1
-        self._shown_at = time.monotonic()
+        if self._painted is not None:
+            self._sent.append((self.number, time.monotonic()))
         return self.frame
 
     def keeps_up(self) -> bool:
-        """Whether a browser has painted all frames but the newest, or none answers: a page in the background, or none.
+        """Whether a browser paints what it is sent in time, or none answers: a page in the background, or none.
 
         Frames sent to a browser that is behind would wait there, and it would show what was long ago.
         """
-        behind = self._painted is not None and self.number - self._painted >= AHEAD
-        return not behind or time.monotonic() - self._shown_at > PATIENCE
+        while self._sent and self._sent[0][0] <= self._painted:
+            self._sent.popleft()
+        now = time.monotonic()
+        return not self._sent or now - self._sent[0][1] <= LAG or now - self._sent[-1][1] > PATIENCE
 
     def _hear(self, _view: Any, message: Any, _buffers: Any) -> None:
         match message:

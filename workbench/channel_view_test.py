@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from ipywidgets.widgets.widget import _instances
 
 from workbench.atlas import Atlas
 from workbench.channel_view import PALETTE, ChannelView, class_colours
@@ -30,18 +31,40 @@ def test_a_frame_is_one_message_and_the_status_needs_no_frame():
     assert view.status == "compiling: a new decoder"
 
 
-def test_a_view_keeps_up_while_its_browser_has_painted_all_frames_but_two_and_is_not_waited_for_longer(monkeypatch):
+def test_a_view_keeps_up_while_its_browser_paints_frames_in_time_and_is_not_waited_for_longer(monkeypatch):
     view, now = ChannelView(), 100.0
     monkeypatch.setattr("workbench.channel_view.time.monotonic", lambda: now)
-    for _ in range(3):
+
+    def show(later):
+        nonlocal now
+        now += later
         view.show(make_frame())
-        assert view.keeps_up()  # no browser has ever answered
-    view._handle_msg({"content": {"data": {"method": "custom", "content": {"painted": 2}}}, "buffers": []})
-    assert view.keeps_up()
-    view.show(make_frame())
-    assert not view.keeps_up()
-    now += 1.5
+        return view.keeps_up()
+
+    def told(number):
+        view._handle_msg({"content": {"data": {"method": "custom", "content": {"painted": number}}}, "buffers": []})
+
+    assert show(0.0) and show(9.0) and show(9.0)  # no browser has ever answered
+    told(3)
+    assert show(0.1) and show(0.1) and show(0.1)  # the oldest waits for 0.2 seconds
+    told(4)
+    assert show(0.1) and not show(0.1)
+    told(6)
+    assert view.keeps_up() and show(0.0) and not show(0.3)
+    now += 1.1
     assert view.keeps_up()  # as where the page is in the background
+    assert not show(0.0)
+    told(11)
+    assert view.keeps_up()
+
+
+def test_a_view_that_is_closed_takes_its_layout_along():
+    before = {*_instances}
+    view = ChannelView()
+    made = {*_instances} - before
+    assert len(made) == 2
+    view.close()
+    assert not made & {*_instances}
 
 
 @pytest.mark.parametrize("message", [{"painted": 1}, {"painted": 0}, {"painted": "1"}, {"paint": 1}, "painted", None])

@@ -1,6 +1,6 @@
 """The marimo panels: the knobs of Config, and beside one that does nothing now, why."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import Field
 from typing import Any
 
@@ -54,6 +54,41 @@ def live_panel(
     return mo.ui.dictionary({"curriculum": switch, **sliders}, on_change=on_change)
 
 
+class LivePanel:
+    """The live knobs on a page: a move goes to `follow`, and runs no cell.
+
+    marimo runs the cells that name an element whose value changes, and does not look inside an object. `renew` is
+    called where a move makes a note beside a knob come or go, so that the panel is drawn anew.
+    """
+
+    def __init__(
+        self,
+        start: Config,
+        channels: int | None,
+        follow: Callable[[dict[str, float]], Any],
+        renew: Callable[[], Any],
+    ):
+        self.knobs = live_panel(start, channels, on_change=self._moved)
+        self._follow, self._renew = follow, renew
+        self._why, self._drawn = dict, {}
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """Where each knob stands, by its name."""
+        return self.knobs.value
+
+    def drawn(self, config: Config, labels: int, asked: bool = False) -> mo.Html:
+        """The knobs, and the reasons beside them; `labels` and `asked` are those of `idle`."""
+        self._why = lambda: idle(config, self.knobs.value, labels, asked)
+        self._drawn = self._why()
+        return panel(self.knobs, self._drawn)
+
+    def _moved(self, knobs: dict[str, float]):
+        self._follow(knobs)
+        if self._why() != self._drawn:
+            self._renew()
+
+
 def slider(config: Config, name: str, channels: int) -> mo.ui.slider:
     """One live knob; K_active ends at K, a rate moves by factors."""
     field = LIVE[name][1]
@@ -71,9 +106,8 @@ def named(field: Field) -> str:
     return f'<span title="{field.metadata["label"]}" style="display: inline-block; width: 6.4em">{short(field)}</span>'
 
 
-def panel(knobs: mo.ui.dictionary, config: Config, labels: int, asked: bool = False) -> mo.Html:
+def panel(knobs: mo.ui.dictionary, why: Mapping[str, str]) -> mo.Html:
     """The live knobs, and beside one that cannot change training now, why not."""
-    why = idle(config, knobs.value, labels, asked)
     rows = []
     for name, element in knobs.elements.items():
         rows.append(element)

@@ -7,7 +7,7 @@ from mixvae.config import FIELDS, LIVE
 from mixvae.config_file import override
 from mixvae.example_runs import STAGES, UNLABELLED, tiny_config
 from mixvae.schedules import constant
-from workbench.controls import channels_field, live_panel, panel, slider, structural_panel
+from workbench.controls import LivePanel, channels_field, live_panel, slider, structural_panel
 from workbench.knobs import CHANNELS, SHOWN_CHANNELS, STRUCTURAL, configured
 
 
@@ -101,15 +101,30 @@ def test_choices_that_contradict_each_other_make_none_and_say_why(fault):
     start, channels, words = FAULTS[fault]
     config, why = configured(start, structural_panel(start).value, channels)
     assert config is None and words in why
-    knobs = live_panel(start, channels)  # the panels stay whole meanwhile
-    assert "beta_z" in panel(knobs, start, labels=0).text
+    assert "beta_z" in drawn(start, channels)  # the panels stay whole meanwhile
+
+
+def drawn(config, channels, labels=0):
+    return LivePanel(config, channels, follow=list, renew=list).drawn(config, labels).text
 
 
 def test_the_panel_shows_every_knob_and_the_reason_beside_it():
     config = tiny_config(**UNLABELLED, **STAGES)
-    text = panel(live_panel(config, 5), config, labels=0).text
+    text = drawn(config, 5)
     for name in ("tau", "K_active", "router_recon", "beta_z", "beta_c", "rate", "curriculum", "unlock boost"):
         assert name in text
     assert text.count("no training image has a label") == 1
     assert "the curriculum is off" not in text
-    assert "no training image" not in panel(live_panel(config, 5), config, labels=3).text
+    assert "no training image" not in drawn(config, 5, labels=3)
+
+
+def test_a_move_is_followed_and_the_panel_drawn_anew_only_where_a_note_beside_a_knob_changes():
+    followed, renewed = [], []
+    panel = LivePanel(Config(), 10, followed.append, lambda: renewed.append(len(followed)))
+    panel.drawn(Config(), labels=0)
+    for name, value in [("tau", 2.0), ("w_evidence", 0.5), ("w_evidence", 0.0), ("tau", 1.0), ("w_evidence", 1.0)]:
+        panel.knobs._update({name: value})
+        assert panel.value[name] == followed[-1][name] == value
+        if len(followed) in renewed:
+            panel.drawn(Config(), labels=0)
+    assert renewed == [3, 5]

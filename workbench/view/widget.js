@@ -3,6 +3,7 @@
 
 const STRIDE = 6; // pixels that an arrow key moves the pointer
 const CLICK = 4; // pixels of a lasso that is none
+const ANSWER = 100; // milliseconds between two answers to Python: each is a request of its own
 const EXPORTED = Boolean(globalThis.__MARIMO_STATIC__); // a notebook's page that nobody answers
 
 function render({ model, el }) {
@@ -16,7 +17,7 @@ function render({ model, el }) {
     given: new Map(), kernel: model.get("kernel") && !EXPORTED, anySheet: () => (sheet ??= thumbs()),
   };
   let frame = null, atlas = null, fresh = true, arrived = false, pointer = null, scheduled = 0, announcing = 0, plan = null, sheet = null;
-  let asked = 0, images = null, film = [];
+  let asked = 0, images = null, film = [], painted = 0, answering = 0;
   const latest = {};
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "img");
@@ -87,8 +88,13 @@ function render({ model, el }) {
     selection();
     time(EXPORTED && !film.length ? [] : model.get("moments") ?? [], moment);
     announcing ||= setTimeout(announce, 1000);
-    if (arrived && look.kernel) model.send({ painted: model.get("number") });
+    if (arrived && look.kernel) [painted, answering] = [model.get("number"), answering || setTimeout(answer, ANSWER)];
     arrived = false;
+  }
+
+  function answer() {
+    answering = 0;
+    model.send({ painted });
   }
 
   function receive(next) {
@@ -218,6 +224,7 @@ function render({ model, el }) {
   return () => {
     cancelAnimationFrame(scheduled);
     clearTimeout(announcing);
+    clearTimeout(answering);
     size.disconnect();
     page.disconnect();
     SYSTEM_DARK.removeEventListener("change", redraw);

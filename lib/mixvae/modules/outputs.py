@@ -95,6 +95,6 @@ def gaussian_nll(x: Pixels, mean: Pixels, log_sigma: Array) -> Float[Array, "*b"
 
 
 def pixel_sum(x: Pixels) -> Float[Array, "*b"]:
-    """The sum over an image, as a product with ones: a sum on CPU would draw in, and slow down, what makes its terms."""
+    """The sum over an image, as a product with ones: a sum on CPU draws in what makes its terms, and slows it down."""
     flat = x.reshape(*x.shape[:-3], -1)
     return jnp.matmul(flat, jnp.ones(flat.shape[-1], x.dtype), precision="highest")
