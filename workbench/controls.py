@@ -68,9 +68,14 @@ class LivePanel:
         follow: Callable[[dict[str, float]], Any],
         renew: Callable[[], Any],
     ):
-        self.knobs = live_panel(start, channels, on_change=self._moved)
-        self._follow, self._renew = follow, renew
-        self._why, self._drawn = dict, {}
+        self._drawn = drawn = {}
+
+        def moved(knobs: dict[str, float]):  # without self: a panel in a circle would keep the run of a closed page
+            follow(knobs)
+            if drawn and idle(drawn["config"], knobs, *drawn["labels"]) != drawn["why"]:
+                renew()
+
+        self.knobs = live_panel(start, channels, on_change=moved)
 
     @property
     def value(self) -> dict[str, Any]:
@@ -79,14 +84,9 @@ class LivePanel:
 
     def drawn(self, config: Config, labels: int, asked: bool = False) -> mo.Html:
         """The knobs, and the reasons beside them; `labels` and `asked` are those of `idle`."""
-        self._why = lambda: idle(config, self.knobs.value, labels, asked)
-        self._drawn = self._why()
-        return panel(self.knobs, self._drawn)
-
-    def _moved(self, knobs: dict[str, float]):
-        self._follow(knobs)
-        if self._why() != self._drawn:
-            self._renew()
+        why = idle(config, self.knobs.value, labels, asked)
+        self._drawn.update(config=config, labels=(labels, asked), why=why)
+        return panel(self.knobs, why)
 
 
 def slider(config: Config, name: str, channels: int) -> mo.ui.slider:

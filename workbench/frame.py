@@ -6,6 +6,8 @@
 
 Little-endian throughout. 1.0 is 255; `errors` and `sigma_range` span 0 to 255, sigma averaged over a pixel's colours. A
 latent at `scale` from the origin is EDGE; one beyond it is BEYOND, which the canvas draws hollow on the plane's edge.
+Where opacity is below FAINTEST it is 0, and nothing drawn; z is 0 there, but in the point's own channel: a server packs
+what it sends, and zeros are soon packed.
 """
 
 import json
@@ -18,6 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 EDGE, BEYOND = 32766, 32767
+FAINTEST = 4
 LEAST_SCALE, COVERED = 3.0, 99.5
 HEADER = ("step", "epoch", "epochs", "tau", "k_active", "sigma_range", "usage", "images_per_second", "titles")
 
@@ -91,8 +94,11 @@ def encode(frame: Frame, scale: float) -> bytes:
     header |= {"shape": frame.z.shape[:2], "image": frame.mean.shape[1:], "sentence": frame.sentence, "scale": scale}
     header["ms"] = time.time_ns() // 1_000_000
     error, header["errors"] = spread(frame.error, len(frame.channel))
-    claims = fractions(frame.opacity), frame.channel.astype(np.uint8), fractions(frame.certainty), fractions(error)
-    points = coordinates(frame.z, scale), *claims
+    opacity, z = fractions(frame.opacity), coordinates(frame.z, scale)
+    opacity[opacity < FAINTEST] = 0
+    own = frame.channel == np.arange(len(z))[:, None]
+    z[(opacity == 0) & ~own] = 0
+    points = z, opacity, frame.channel.astype(np.uint8), fractions(frame.certainty), fractions(error)
     return message(header, frame.mean, frame.sigma, frame.sigma_range, points)
 
 

@@ -43,6 +43,16 @@ def test_every_array_comes_back_within_half_a_quantum():
     assert (got["channel"] == frame.channel).all()
 
 
+def test_what_is_too_faint_to_be_drawn_is_sent_as_zeros_but_not_where_a_point_is_at_home():
+    opacity = np.full((K, N), 0.5)
+    opacity[1:4, 2] = 0.012, 3.49 / 255, 3.51 / 255
+    frame = make_frame(z=np.ones((K, N, 2)), opacity=opacity, channel=np.full(N, 1))
+    got = sent(frame)
+    assert got["opacity"][:, 2].tolist() == [128, 0, 0, 4, 128]
+    assert (got["z"] != 0).all(-1)[:, 2].tolist() == [True, True, False, True, True]
+    assert (np.delete(got["z"], 2, axis=1) != 0).all()
+
+
 def test_header_carries_the_numbers_and_the_words():
     frame, got = make_frame(), sent(make_frame())
     for name in ("step", "epoch", "epochs", "tau", "k_active", "images_per_second", "sentence"):

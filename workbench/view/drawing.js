@@ -1,6 +1,6 @@
 // `draw` paints a frame: titles, planes, points, images, what is hovered over, selected, labelled.
 
-const FAINTEST = 4, FAINT = 64; // of 255: nothing below 1/64, plain squares below 1/4
+const FAINT = 64; // of 255: plain squares below 1/4
 const THUMB = 15; // pixels of an image that stands for its point
 const TURN = 2 * Math.PI;
 const SHACKLE = new Path2D("M -4 -6 v -3 a 4 4 0 0 1 8 0 v 3");
@@ -80,7 +80,7 @@ function drawPoints(context, { n, z, opacity, owner }, channel, tile, plan, { un
   for (const own of [false, true]) // a channel's own points lie on top
     for (let i = 0; i < n; i++) {
       const alpha = opacity[channel * n + i], label = points.labels[i] ?? -1;
-      if (alpha < FAINTEST || (owner[i] === channel) !== own || hidden.has(label)) continue;
+      if (!alpha || (owner[i] === channel) !== own || hidden.has(label)) continue;
       const at = 2 * (channel * n + i), [left, top] = [x + z[at] * unit, y - z[at + 1] * unit];
       if (outside(left, top)) continue;
       const hollow = Math.abs(z[at]) === BEYOND || Math.abs(z[at + 1]) === BEYOND, colour = tint.index(i);

@@ -17,7 +17,7 @@ export function nearest({ n, z, opacity }, plan, { lenses, hidden, points }, cha
   let point = -1, least = NEAR;
   for (let i = 0, at = channel * n; i < n; i++, at++) {
     const distance = Math.hypot(to.x + z[2 * at] * to.unit - x, to.y - z[2 * at + 1] * to.unit - y);
-    if (opacity[at] >= FAINTEST && distance < least && !hidden.has(points.labels[i] ?? -1)) [point, least] = [i, distance];
+    if (opacity[at] && distance < least && !hidden.has(points.labels[i] ?? -1)) [point, least] = [i, distance];
   }
   return point < 0 ? null : { channel, point };
 }
