@@ -50,20 +50,21 @@ class Objective:
         q = jax.nn.softmax(lock(posterior.logits, knobs.k_active))
         kl = kl_normal(posterior.mean, posterior.log_var)
 
-        def reconstruction(params: dict, posterior: Posterior) -> dict[str, Array]:
-            return {"recon": self.reconstruction(params, key_recon, batch.x, posterior, knobs)}
+        def reconstruction(params: dict, posterior: Posterior, key: Array, x: Array, knobs: Knobs) -> dict[str, Array]:
+            return {"recon": self.reconstruction(params, key, x, posterior, knobs)}
 
-        def invariance(params: dict, logits: Array) -> dict[str, Array]:
-            view = self.encode(params, self.view(key_inv, batch.x))
-            return router_objective(logits, view.logits, knobs.k_active)._asdict()
+        def invariance(params: dict, logits: Array, key: Array, x: Array, knobs: Knobs) -> dict[str, Array]:
+            return router_objective(logits, self.encode(params, self.view(key, x)).logits, knobs.k_active)._asdict()
 
-        def label(params: dict) -> dict[str, Array]:
-            return {"label": self.label(params, key_label, batch, knobs)}
+        def label(params: dict, key: Array, batch: Batch, knobs: Knobs) -> dict[str, Array]:
+            return {"label": self.label(params, key, batch, knobs)}
 
-        decoded, recon = weighed(reconstruction, {"recon": knobs.w_evidence}, params, posterior)
-        router_weights = {"inv": knobs.w_inv, "H": -2.0 * knobs.w_mi, "h": knobs.w_mi}
-        routed, router = weighed(invariance, router_weights, params, posterior.logits)
-        labelled, labels = weighed(label, {"label": knobs.w_label}, params)
+        w_router = {"inv": knobs.w_inv, "H": -2.0 * knobs.w_mi, "h": knobs.w_mi}
+        decoded, recon = weighed(
+            reconstruction, {"recon": knobs.w_evidence}, of=(params, posterior), given=(key_recon, batch.x, knobs)
+        )
+        routed, router = weighed(invariance, w_router, of=(params, posterior.logits), given=(key_inv, batch.x, knobs))
+        labelled, labels = weighed(label, {"label": knobs.w_label}, of=(params,), given=(key_label, batch, knobs))
         kl_z = kl_latents(kl, q, self.kl_scope).mean()
         kl_c = kl_categorical(posterior.logits, knobs.k_active).mean()
         usage_prior = usage(q, self.usage_alpha, knobs.k_active)
@@ -124,44 +125,46 @@ class Objective:
 
 
 def weighed(
-    terms: Callable[..., dict[str, Array]], weights: dict[str, Float[Array, ""]], *of: Any
+    terms: Callable[..., dict[str, Array]], weights: dict[str, Float[Array, ""]], of: tuple, given: tuple = ()
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """The weighed sum of `terms(*of)`, whose gradient reaches `of`, and the terms, for reading alone.
+    """The weighed sum of `terms(*of, *given)`, whose gradient reaches `of` alone, and the terms, for reading alone.
 
-    While all weights are 0 nothing is computed, and everything is 0.
+    While all weights are 0 nothing is computed, and everything is 0. `terms` closes over nothing that is traced.
     """
 
-    def total(*of: Any) -> tuple[Array, dict[str, Array]]:
-        values = terms(*of)
+    def total(of: tuple, given: tuple) -> tuple[Array, dict[str, Array]]:
+        weights, given = given
+        values = terms(*of, *given)
         return sum(weights[name] * value for name, value in values.items()), values
 
-    return computed_if(total, jnp.any(jnp.stack([*weights.values()]) != 0), of)
+    return computed_if(total, jnp.any(jnp.stack([*weights.values()])), of, (weights, given))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def computed_if(f: Callable, on: Array, of: tuple) -> tuple[Float[Array, ""], Any]:
-    """`f(*of)`, a scalar and what comes beside it, or zeros.
+def computed_if(f: Callable, on: Array, of: tuple, given: tuple) -> tuple[Float[Array, ""], Any]:
+    """`f(of, given)`, a scalar and what comes beside it, or zeros.
 
     The gradient is taken where the value is. As two conditionals, every activation that passes from the one to the
     other is an output of its own, neither fused away nor shared.
     """
-    return _or_zeros(f, on, of)
+    return _or_zeros(f, on, of, given)
 
 
-def _value_and_slope(f: Callable, on: Array, of: tuple) -> tuple[Any, tuple]:
-    return _or_zeros(jax.value_and_grad(f, tuple(range(len(of))), has_aux=True), on, of)
+def _value_and_slope(f: Callable, on: Array, of: tuple, given: tuple) -> tuple[Any, tuple]:
+    return _or_zeros(jax.value_and_grad(f, has_aux=True), on, of, given)
 
 
-def _slope(f: Callable, slope: tuple, cotangent: tuple[Float[Array, ""], Any]) -> tuple[None, tuple]:
-    return None, jax.tree.map(lambda s: cotangent[0] * s, slope)
+def _slope(f: Callable, slope: tuple, cotangent: tuple[Float[Array, ""], Any]) -> tuple[None, tuple, None]:
+    return None, jax.tree.map(lambda s: cotangent[0] * s, slope), None
 
 
 computed_if.defvjp(_value_and_slope, _slope)
 
 
-def _or_zeros(f: Callable, on: Array, of: tuple) -> Any:
-    shapes = jax.eval_shape(f, *of)
-    return jax.lax.cond(on, f, lambda *_: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes), *of)
+def _or_zeros(f: Callable, on: Array, *arguments: Any) -> Any:
+    f = jax.jit(f)  # else it would be traced twice
+    shapes = jax.eval_shape(f, *arguments)
+    return jax.lax.cond(on, f, lambda *_: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes), *arguments)
 
 
 def build_objective(config: Config, model: MixVAE) -> Objective:

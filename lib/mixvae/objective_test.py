@@ -65,12 +65,22 @@ def test_loss_and_gradient_are_those_of_the_formula_whatever_is_off(scene, off):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, plain)
 
 
+def test_the_gradient_may_be_taken_of_a_jitted_objective(scene):
+    objective, params, batch = scene
+    knobs = Knobs(*[1.0] * len(Knobs._fields))._replace(k_active=K)
+    inside, outside = (
+        each(params, jax.random.key(2), batch, knobs)[0]
+        for each in (jax.jit(jax.grad(objective, has_aux=True)), jax.grad(jax.jit(objective), has_aux=True))
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), inside, outside)
+
+
 @pytest.mark.parametrize("together", [False, True])
 def test_a_term_without_a_weight_is_not_computed(together):
     @jax.jit
     def slope(weight, x):
         def loss(x):
-            total, terms = weighed(lambda x: {"log": jnp.log(x)}, {"log": weight}, x)
+            total, terms = weighed(lambda x: {"log": jnp.log(x)}, {"log": weight}, (x,))
             return total, terms["log"]
 
         return jax.grad(loss, has_aux=True)(x)
