@@ -56,6 +56,7 @@ class ChannelView(anywidget.AnyWidget):
     request = tr.Dict({}).tag(sync=True)
     moment = tr.Int(-1).tag(sync=True)  # index into `moments`; -1 is now
     colour_by = tr.Enum(("label", "certainty", "error", "usage"), "label").tag(sync=True)
+    watched = tr.Bool(False)  # whether a browser has ever painted a frame
 
     _scale: float | None = None
     _painted: int | None = None  # the number of the last frame that a browser painted, if any ever has
@@ -94,7 +95,7 @@ class ChannelView(anywidget.AnyWidget):
     def _hear(self, _view: Any, message: Any, _buffers: Any) -> None:
         match message:
             case {"painted": int(number)} if 0 < number <= self.number:
-                self._painted = number
+                self._painted, self.watched = number, True
             case _:
                 raise ValueError(f"the view said {str(message)[:200]}, which means nothing")
 
@@ -140,6 +141,10 @@ class ChannelView(anywidget.AnyWidget):
         """Call `answer` with what the browser asks for; a moment is a request to `go` there."""
         self.observe(lambda change: answer(change.new), "request")
         self.observe(lambda change: answer({"do": "go", "moment": change.new}), "moment")
+
+    def once_watched(self, call: Callable[[], Any]) -> None:
+        """Call `call` as soon as a browser has painted a frame."""
+        self.observe(lambda _: call(), "watched")
 
     def close_with(self, owner: object) -> None:
         """Close once nobody holds `owner`, as ipywidgets keeps every widget that is not closed."""

@@ -44,7 +44,10 @@ def test_a_view_keeps_up_while_its_browser_paints_frames_in_time_and_is_not_wait
     def told(number):
         view._handle_msg({"content": {"data": {"method": "custom", "content": {"painted": number}}}, "buffers": []})
 
+    heard = []
+    view.once_watched(lambda: heard.append(view.number))
     assert show(0.0) and show(9.0) and show(9.0)  # no browser has ever answered
+    assert not heard
     told(3)
     assert show(0.1) and show(0.1) and show(0.1)  # the oldest waits for 0.2 seconds
     told(4)
@@ -55,7 +58,7 @@ def test_a_view_keeps_up_while_its_browser_paints_frames_in_time_and_is_not_wait
     assert view.keeps_up()  # as where the page is in the background
     assert not show(0.0)
     told(11)
-    assert view.keeps_up()
+    assert view.keeps_up() and heard == [3]
 
 
 def test_a_view_that_is_closed_takes_its_layout_along():

@@ -31,6 +31,9 @@ class Screen:
     def listen(self, answer):
         self.answer = answer
 
+    def once_watched(self, call):
+        self.watch = call
+
     def close_with(self, owner):
         weakref.finalize(owner, setattr, self, "status", "closed").atexit = False
 

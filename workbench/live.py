@@ -59,10 +59,12 @@ class LiveRun:
         self.error: Exception | None = None
         self._step_seconds, self._speed = LONGEST_CHUNK, 0.0
         self._compiled: threading.Event | None = None  # set once the present model's steps are compiled
+        self._ahead: tuple[Config, threading.Event] | None = None  # likewise those of a run that is still to come
         self._waiting: list[threading.Event] = []  # of those who wait until it has settled
         view.set_points(self.points.labels, dataset.class_names, self.points.images)
         ref = weakref.ref(self)
         view.listen(lambda request: (run := ref()) and run.answer(request))
+        view.once_watched(lambda: (run := ref()) and run.prepare())
         view.close_with(self)
         self._worker = Worker(self._turn, "LiveRun")
         self._worker.start()
@@ -79,6 +81,10 @@ class LiveRun:
             self._publish(whole=True)
 
         self._command(put)
+
+    def prepare(self):
+        """Compile the steps of the next run while the saved one is looked at, so that training starts at once."""
+        self._command(self._compile_ahead)
 
     def configure(self, config: Config):
         """Build the model of `config` where it differs from the present one, keeping the weights that still fit."""
@@ -184,13 +190,22 @@ class LiveRun:
 
     def _can_train(self) -> bool:
         """Whether the steps are compiled; a thread compiles them, so that commands are answered meanwhile."""
+        if not (self._compiled and self._compiled.is_set()) and self.status != COMPILING:
+            self._say(COMPILING)
         if self._compiled is None:
-            if self.status != COMPILING:
-                self._say(COMPILING)
-            self._compiled = threading.Event()
-            work = (self.trainer, self.state, self._compiled, self._worker.wake)
-            threading.Thread(target=compile_steps, args=work, daemon=True, name="compile").start()
+            trainer, state = self.trainer, self.state
+            self._compiled = compiling(lambda: (trainer, state), self._worker.wake)
         return self._compiled.is_set()
+
+    def _compile_ahead(self):
+        if self._saved and not self._ahead:
+            config, dataset = self._wanted, self.dataset
+
+            def fresh() -> tuple[Trainer, State]:
+                trainer = build_trainer(config, dataset)
+                return trainer, trainer.init()
+
+            self._ahead = config, compiling(fresh, self._worker.wake)
 
     @property
     def _config(self) -> Config | None:
@@ -203,7 +218,8 @@ class LiveRun:
         self._label(trainer)
         state, kept = transfer(*old, trainer) if keep and self.trainer else (trainer.init(), "starts anew")
         self.trainer, self.state, self._saved, self._wanted = trainer, state, False, config
-        self._step_seconds, self._speed, self._compiled = LONGEST_CHUNK, 0.0, None
+        self._step_seconds, self._speed = LONGEST_CHUNK, 0.0
+        self._compiled = self._ahead[1] if self._ahead and self._ahead[0] == config else None
         if state.step == 0:
             self.curves, self.film = [], Film()
         self.status = f"ready: {kept}"
@@ -331,9 +347,16 @@ class LiveRun:
         self.view.say(status)
 
 
-def compile_steps(trainer: Trainer, state: State, done: threading.Event, wake: threading.Event):
-    """Compile a trainer's steps by taking one that nobody sees; what fails here fails before the worker too."""
-    with contextlib.suppress(Exception):
-        trainer.advance(state, 1)
-    done.set()
-    wake.set()
+def compiling(run: Callable[[], tuple[Trainer, State]], wake: threading.Event) -> threading.Event:
+    """What is set once the steps of a run are compiled, by a thread that takes one of them which nobody sees."""
+    done = threading.Event()
+
+    def compile_steps():
+        with contextlib.suppress(Exception):  # what fails here fails before the worker too
+            trainer, state = run()
+            trainer.advance(state, 1)
+        done.set()
+        wake.set()
+
+    threading.Thread(target=compile_steps, daemon=True, name="compile").start()
+    return done

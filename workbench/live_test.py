@@ -244,8 +244,8 @@ def test_compiling_is_said_before_the_first_steps_of_a_new_model_and_not_again(c
 
 
 def test_commands_are_answered_while_the_steps_compile(live, screen, monkeypatch):
-    free, compile_steps = threading.Event(), workbench.live.compile_steps
-    monkeypatch.setattr("workbench.live.compile_steps", lambda *work: [free.wait(60), compile_steps(*work)])
+    free, compiling = threading.Event(), workbench.live.compiling
+    monkeypatch.setattr("workbench.live.compiling", lambda run, wake: compiling(lambda: free.wait(60) and run(), wake))
     live.start()
     live.follow({"tau": 2.5})
     assert live.settled() and screen.status == "compiling" and screen.frames[-1].tau == 2.5
@@ -256,6 +256,27 @@ def test_commands_are_answered_while_the_steps_compile(live, screen, monkeypatch
     free.set()
     screen.wait_for_training()
     assert screen.frames[-1].tau == 2.5
+
+
+def test_the_next_run_compiles_while_a_saved_one_is_watched_and_once(saved, screen, monkeypatch):
+    compiled, compiling = [], workbench.live.compiling
+    monkeypatch.setattr(
+        "workbench.live.compiling", lambda run, wake: compiled.append(compiling(run, wake)) or compiled[-1]
+    )
+    live = workbench.live.LiveRun(screen, DATASET, points=100, max_fps=200)
+    then = tiny_config(**LONG, **{"model.output": "heteroscedastic"})
+    live.show(saved, then=then)
+    assert live.settled() and not compiled
+    for _ in range(2):
+        screen.watch()
+        assert live.settled() and len(compiled) == 1 and live.status == "saved run"
+    live.start()
+    screen.wait_for_training()
+    assert len(compiled) == 1 and live.trainer.config == then
+    live.configure(override(then, {"routing.estimator": "exact"}))
+    screen.wait_for_training()
+    assert len(compiled) == 2
+    live.close()
 
 
 def test_compiling_is_said_also_of_a_model_that_is_rebuilt_while_it_trains(live, screen):

@@ -16,7 +16,7 @@ function render({ model, el }) {
     by: "label", as: "dots", scale: "shared", shared: WHOLE, hidden: new Set(), selected: [], lasso: null,
     given: new Map(), kernel: model.get("kernel") && !EXPORTED, anySheet: () => (sheet ??= thumbs()),
   };
-  let frame = null, atlas = null, fresh = true, arrived = false, pointer = null, scheduled = 0, announcing = 0, plan = null, sheet = null;
+  let frame = null, atlas = null, fresh = true, arrived = true, pointer = null, scheduled = 0, announcing = 0, plan = null, sheet = null;
   let asked = 0, images = null, film = [], painted = 0, answering = 0;
   const latest = {};
   canvas.tabIndex = 0;
@@ -88,7 +88,7 @@ function render({ model, el }) {
     selection();
     time(EXPORTED && !film.length ? [] : model.get("moments") ?? [], moment);
     announcing ||= setTimeout(announce, 1000);
-    if (arrived && look.kernel) [painted, answering] = [model.get("number"), answering || setTimeout(answer, ANSWER)];
+    if (frame && arrived && look.kernel) [painted, answering] = [model.get("number"), answering || setTimeout(answer, ANSWER)];
     arrived = false;
   }
 
