@@ -44,11 +44,12 @@ def _(live):
 
     run = Path(tempfile.mkdtemp(dir={folder!r})) / "ended"
     weakref.finalize(live, run.touch)
+    live.view.once_watched(run.with_name("watched").touch)
     mo.Html(f'<span class="run">{{run}}</span>')
     return
 
 
-if __name__ =="""  # a last cell: the file that is there once the page's run has ended
+if __name__ =="""  # a last cell: files that are there once the page has told of a painted frame, and its run has ended
 STAMP = re.compile(r"step (\d+) @(\d+) tau=([\d.]+)")
 
 

@@ -215,6 +215,7 @@ def test_two_pages_do_not_disturb_each_other_and_closing_one_ends_its_run(url, p
     page.get_by_role("button", name="Train").click()
     wait_for(lambda: second.locator(".cv-status").count() and status(second) == "saved run", 60, "a second page")
     wait_for(lambda: status(page).startswith("training") and 1 < paints(page)[-1].step < 2000, 120, "training")
+    wait_for(ended(second).with_name("watched").exists, 20, "word of the second page's first picture")
     second.get_by_role("slider").nth(0).press("ArrowRight")
     wait_for(lambda: paints(second)[-1].tau == pytest.approx(1.1), 20, "the second page's tau")
     second.get_by_role("button", name="Step").click()

@@ -43,12 +43,12 @@ def monolith(conditioning: str, output: str, width: int = 16) -> Callable[..., F
         )
         h = unfold(h + head["bias"], 28)
         if output == "standard":
-            softplus = jnp.maximum(h, 0) + jnp.log(1 + jnp.exp(-jnp.abs(h)))
-            return jnp.sum(softplus - x * h, (1, 2, 3))
+            softplus = jnp.maximum(h, 0) - jnp.log(0.5 + 0.5 * jnp.tanh(0.5 * jnp.abs(h)))
+            return summed(softplus - x * h)
         mean, s = jnp.split(h, 2, -1)
         log_sigma = math.log(0.05) + (math.log(0.5) - math.log(0.05)) * jax.nn.sigmoid(s)
         residual = (x - jax.nn.sigmoid(mean)) * jnp.exp(-log_sigma)
-        return jnp.sum(0.5 * jnp.square(residual) + log_sigma, (1, 2, 3))
+        return summed(0.5 * jnp.square(residual) + log_sigma)
 
     return nll
 
@@ -63,3 +63,8 @@ def unfold(h: Array, side: int) -> Array:
     b, n, _, f = h.shape
     h = h.reshape(b, n, n, 2, 2, f // 4).swapaxes(2, 3).reshape(b, 2 * n, 2 * n, f // 4)
     return h[:, 1 : 1 + side, 1 : 1 + side]
+
+
+def summed(pixels: Array) -> Array:
+    """[B, H, W, C] -> [B], as a product with ones."""
+    return jnp.matmul(pixels.reshape(len(pixels), -1), jnp.ones(pixels[0].size), precision="highest")

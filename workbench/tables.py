@@ -41,15 +41,16 @@ def table(experiment: str, rows: pl.DataFrame) -> str:
 
 
 def cell(rows: pl.DataFrame, figure: str) -> str:
-    """mean ± deviation (worst) of one figure, or empty."""
+    """mean ± deviation (worst) of one figure, or empty; of how many runs, where others have no such figure."""
     values = rows[figure].drop_nulls() if figure in rows.columns else pl.Series([], dtype=pl.Float64)
     if values.is_empty():
         return MISSING
     digits = DIGITS.get(figure, 4)
+    told = f", of {len(values)}" if len(values) < len(rows) else ""
     if len(values) == 1:
-        return f"{values[0]:.{digits}f}"
+        return f"{values[0]:.{digits}f}{told}"
     worst = round(max(values, key=lambda value: badness(figure, value)), digits) + 0.0  # no -0.0
-    return f"{values.mean():.{digits}f} ± {values.std():.{digits}f} ({worst:.{digits}f})"
+    return f"{values.mean():.{digits}f} ± {values.std():.{digits}f} ({worst:.{digits}f}){told}"
 
 
 def badness(figure: str, value: float) -> float:
