@@ -110,6 +110,7 @@ def test_a_table_shows_what_was_run_and_the_command_for_what_was_not(small, monk
     text = tables.table("small", sweep.read("small", tmp_path))
     assert "| film | 2 of 2 | 0.1500 ± 0.0707 (0.2000) | 3.0 ± 0.0 (3.0) |" in text
     assert "| none | 0 of 2 |   |   |" in text and "`python -m workbench sweep small`" in text
+    assert tables.cell(pl.DataFrame({"seconds": [None, 3.0, 5.0]}), "seconds") == "4 ± 1 (5), of 2"
     document = "before\n<!-- results: small -->\nold\n<!-- end -->\nafter\n"
     assert tables.filled(document, tmp_path) == f"before\n<!-- results: small -->\n{text}<!-- end -->\nafter\n"
 
