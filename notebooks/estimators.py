@@ -16,24 +16,27 @@ with app.setup(hide_code=True):
 
 
 @app.function(hide_code=True)
-def gradients_frame(details: pl.DataFrame) -> pl.DataFrame:
-    """Long form, means over seeds: objective, epochs, estimator with its tau, figure, value."""
+def named_arms(details: pl.DataFrame) -> pl.DataFrame:
+    """The details with the arm's objective and epochs in columns of their own."""
     parts = pl.col("arm").str.extract_groups(r"^(?<objective>.+), (?<epochs>\d+) epochs?$")
-    named = details.with_columns(parts.alias("parts")).unnest("parts").cast({"epochs": pl.Int64})
-    return (
-        named.with_columns(pl.col("estimator").str.replace("_", "-"))
-        .unpivot(list(FIGURES), index=["objective", "epochs", "estimator", "tau"], variable_name="figure")
-        .with_columns(pl.col("figure").replace(FIGURES), pl.col("value").cast(pl.Float64).fill_nan(None))
-        .group_by("objective", "epochs", "estimator", "tau", "figure", maintain_order=True)
-        .agg(pl.col("value").mean(), seeds=pl.col("value").count())
-    )
+    named = details.with_columns(parts.alias("parts")).unnest("parts")
+    figures = dict.fromkeys(FIGURES, pl.Float64)
+    return named.cast({"epochs": pl.Int64} | figures).with_columns(pl.col("estimator").str.replace("_", "-"))
 
 
 @app.function(hide_code=True)
-def gradients_chart(frame: pl.DataFrame, width: int = 190, height: int = 130) -> alt.FacetChart:
-    """Bias, direction and noise over training: a colour an estimator, a dash a temperature."""
+def gradients_chart(details: pl.DataFrame, width: int = 190, height: int = 130) -> alt.FacetChart:
+    """Bias, direction and noise over training, means over seeds: a colour an estimator, a dash a temperature."""
+    frame = (
+        named_arms(details)
+        .filter(pl.col("estimator") != "exact")
+        .unpivot(list(FIGURES), index=["objective", "epochs", "estimator", "tau"], variable_name="figure")
+        .with_columns(pl.col("figure").replace(FIGURES), pl.col("value").fill_nan(None))
+        .group_by("objective", "epochs", "estimator", "tau", "figure", maintain_order=True)
+        .agg(pl.col("value").mean(), seeds=pl.col("value").count())
+    )
     return (
-        alt.Chart(frame.filter(pl.col("estimator") != "exact"))
+        alt.Chart(frame)
         .mark_line(point=True)
         .encode(
             x=alt.X("epochs:Q", scale=alt.Scale(type="log"), axis=alt.Axis(values=[1, 3, 10], grid=False)),
@@ -59,18 +62,36 @@ def gradients_chart(frame: pl.DataFrame, width: int = 190, height: int = 130) ->
     )
 
 
+@app.function(hide_code=True)
+def answer(details: pl.DataFrame, tau: float = 1.0) -> str:
+    """In words: which estimator ends nearest to the exact gradient's direction, and each one's cosine and bias."""
+    named = named_arms(details).filter(pl.col("estimator") != "exact", pl.col("tau") == tau)
+    last = named.filter(pl.col("epochs") == named["epochs"].max())
+    nearest = last.group_by("estimator").agg(pl.col("cosine").mean()).sort("cosine", descending=True)["estimator"]
+    figures = "; ".join(
+        f"{estimator}, {objective}: {spread(runs['cosine'])} and {spread(runs['relative'])}"
+        for estimator in nearest
+        for (objective,), runs in last.filter(pl.col("estimator") == estimator).group_by(
+            "objective", maintain_order=True
+        )
+    )
+    return (
+        f"**Of the estimators with a bias, {nearest[0]} ends nearest to the direction of the exact gradient.** At tau "
+        f"{tau:g} after {last['epochs'].max()} epochs, cosine to the exact gradient and length of the bias, in units "
+        f"of that gradient's: {figures}; mean ± standard deviation over {last['seed'].n_unique()} seeds."
+    )
+
+
+@app.function(hide_code=True)
+def spread(values: pl.Series) -> str:
+    """The mean, with the standard deviation where there are two values or more."""
+    return f"{values.mean():.2f}" + (f" ± {values.std():.2f}" if len(values) > 1 else "")
+
+
 @app.cell(hide_code=True)
 def _(details):
-    _intro = mo.md(
-        """
-        # How far are the estimators from the exact gradient?
-
-        Early and late in training, at three temperatures. Lengths are in units of the exact gradient's, so a relative
-        bias of 1 is as large as the gradient itself; *noise* is the standard deviation of a single draw. *exact* has
-        neither. A bias at tau other than 1 is there by construction: the exact gradient knows no tau.
-        """
-    )
-    mo.vstack([_intro, mo.md("Not run yet.") if details.is_empty() else gradients_chart(gradients_frame(details))])
+    _answer = [mo.md("Not run yet.")] if details.is_empty() else [mo.md(answer(details)), gradients_chart(details)]
+    mo.vstack([mo.md("# How far are the estimators from the exact gradient?"), *_answer])
     return
 
 
@@ -79,9 +100,11 @@ def _():
     mo.md("""
     **What was measured.** Reconstruction's gradient with respect to the router's logits, for 250 test images and one
     fixed draw of their latents, on the decoder after 1, 3 and 10 epochs. The choice's noise alone is averaged over, in
-    1000 draws, so what is left is the bias of the routing. `router_recon` is taken as 1, also where training has it
-    at 0. What a training step costs with each estimator: `python tests/benchmarks/throughput.py` with
-    `--set routing.estimator=gumbel`.
+    1000 draws, so what is left is the bias of the routing. Lengths are in units of the exact gradient's: a relative
+    bias of 1 is as large as the gradient itself. *Noise* is the standard deviation of a single draw. *exact* has
+    neither. A bias at tau other than 1 is there by construction: the exact gradient knows no tau. `router_recon` is
+    taken as 1, also where training has it at 0. What a training step costs with each estimator:
+    `python tests/benchmarks/throughput.py` with `--set routing.estimator=gumbel`.
     """)
     return
 

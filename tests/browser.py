@@ -39,17 +39,19 @@ ENDED = """
 @app.cell
 def _(live):
     import tempfile
+    import threading
     import weakref
     from pathlib import Path
 
     run = Path(tempfile.mkdtemp(dir={folder!r})) / "ended"
     weakref.finalize(live, run.touch)
     live.view.once_watched(run.with_name("watched").touch)
-    mo.Html(f'<span class="run">{{run}}</span>')
+    names = "\\n".join(thread.name for thread in threading.enumerate())
+    mo.Html(f'<span class="run">{{run}}</span><pre class="threads">{{names}}</pre>')
     return
 
 
-if __name__ =="""  # a last cell: files that are there once the page has told of a painted frame, and its run has ended
+if __name__ =="""  # a last cell: the threads, and files that tell of a painted frame and of the end of the run
 STAMP = re.compile(r"step (\d+) @(\d+) tau=([\d.]+)")
 
 
@@ -79,7 +81,7 @@ def serve(notebook: Path, log: Path) -> Iterator[Server]:
 
 
 def telling(folder: Path) -> Path:
-    """A copy of the workbench in `folder`; `ended` gives what its pages tell."""
+    """A copy of the workbench in `folder`; `ended` and `threads` give what its pages tell."""
     workbench = ROOT / "notebooks" / "decentralized.py"
     notebook = folder / workbench.name
     notebook.write_text(workbench.read_text().replace("if __name__ ==", ENDED.format(folder=str(folder))))
@@ -89,6 +91,11 @@ def telling(folder: Path) -> Path:
 def ended(page: Page) -> Path:
     """The file that is there once the run of a page that is `telling` has ended."""
     return Path(page.locator(".run").inner_text())
+
+
+def threads(page: Page) -> list[str]:
+    """The names of the server's Python threads as a page that is `telling` opened."""
+    return page.locator(".threads").inner_text().splitlines()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -35,16 +36,39 @@ def test_it_becomes_a_small_page(notebook, page_of):
 
 
 @pytest.fixture
-def theory(monkeypatch):
-    """The theory notebook's functions; none of its cells has run."""
+def functions_of(monkeypatch):
+    """A notebook's functions, by its name; none of its cells has run."""
     monkeypatch.setattr("workbench.cache.use_compilation_cache", lambda: None)
-    spec = spec_from_file_location("theory_notebook", ROOT / "notebooks" / "theory.py")
-    notebook = module_from_spec(spec)
-    spec.loader.exec_module(notebook)
-    return notebook
+
+    def load(name: str):
+        spec = spec_from_file_location(f"{name}_notebook", ROOT / "notebooks" / f"{name}.py")
+        notebook = module_from_spec(spec)
+        spec.loader.exec_module(notebook)
+        return notebook
+
+    return load
 
 
-def test_what_the_theory_notebook_computes_are_the_contracts_numbers(theory):
+def test_the_estimators_are_answered_from_the_last_epoch_at_tau_1(functions_of):
+    runs = [  # arm, seed, tau, estimator, relative, cosine
+        ("plain, 3 epochs", 0, 1.0, "gumbel", 0.5, 0.1),
+        ("plain, 10 epochs", 0, 2.0, "gumbel", 9.0, 0.0),
+        ("plain, 10 epochs", 0, 1.0, "gumbel", 0.5, 0.9),
+        ("plain, 10 epochs", 0, 1.0, "straight_through", 1.0, 0.2),
+        ("plain, 10 epochs", 0, 1.0, "exact", 0.0, 1.0),
+    ]
+    columns = ["arm", "seed", "tau", "estimator", "relative", "cosine"]
+    details = pl.DataFrame(runs, schema=columns, orient="row").with_columns(noise=1.0)
+    answer = functions_of("estimators").answer
+    said = answer(details)
+    assert "gumbel ends nearest" in said and "after 10 epochs" in said and "exact, plain" not in said
+    assert "gumbel, plain: 0.90 and 0.50; straight-through, plain: 0.20 and 1.00; mean" in said
+    twice = pl.concat([details, details.with_columns(seed=pl.lit(1, pl.Int64), cosine=pl.col("cosine") - 0.8)])
+    assert "gumbel, plain: 0.50 ± 0.57 and 0.50 ± 0.00" in answer(twice)
+
+
+def test_what_the_theory_notebook_computes_are_the_contracts_numbers(functions_of):
+    theory = functions_of("theory")
     at = dict(logit=4.0, own=1.0, log_var=0.0)
     every, rest_at_prior = (theory.latents_frame(others=mean, **at).sum().row(0)[1:] for mean in (1.0, 0.0))
     assert every == pytest.approx([1.0, 9.0])

@@ -17,12 +17,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from playwright.sync_api import Page
 
-from browser import STAMPS, Paint, ended, open_page, paints, serve, telling, wait_for
+from browser import STAMPS, Paint, Server, ended, open_page, paints, serve, telling, threads, wait_for
 from reliability.held import Leak, by, flat
 from reliability.table import Found, print_table, timed
 
 PATIENCE = 1800  # seconds that many pages may take
 MEGABYTES = 1024  # that a server may grow by
+POOLS = ("AnyIO", "asyncio")  # the server's own: they grow and shrink by how many requests come at once
 SAVED = 2000  # steps; the saved run, which a page shows at first, has more
 
 
@@ -32,9 +33,9 @@ def browsers(count: int) -> Found:
         folder = Path(name)
         with serve(telling(folder), folder / "log") as server:
             train_on(server.url, count)
-            before = by(server.pid)
+            before = left(server)
             train_on(server.url, count)
-            found = flat(before, by(server.pid), MEGABYTES)
+            found = flat(before, left(server), MEGABYTES)
     return {"tried": "pages that train at once, on one server, twice", "count": count, "found": found}
 
 
@@ -58,6 +59,15 @@ def train_on(url: str, count: int):
     made = [(frame.step, frame.made) for painted in frames for frame in painted]
     if len(set(made)) < len(made):
         raise Leak("two pages showed one frame")
+
+
+def left(server: Server) -> dict[str, float]:
+    """What the server holds: its threads, as one more page sees them, open files and memory once that has gone too."""
+    with open_page(server.url, record=STAMPS) as page:
+        wait_for(page.locator(".threads").count, PATIENCE, "the names of the threads")
+        names, end = threads(page), ended(page)
+    wait_for(end.exists, PATIENCE, "the end of a closed page's run")
+    return {"threads": len([name for name in names if not name.startswith(POOLS)])} | by(server.pid)
 
 
 def own(page: Page) -> list[Paint]:
