@@ -46,6 +46,7 @@ class Objective:
     def __call__(self, params: dict, key: PRNGKeyArray, batch: Batch, knobs: Knobs) -> tuple[Array, dict[str, Array]]:
         """The loss, and a dict of its terms, of `loss` itself and of the batch's mean responsibilities `usage` [K]."""
         key_recon, key_inv, key_label = jax.random.split(key, 3)
+        encoding, decoding = without(params, "decoder"), without(params, "encoder")
         posterior = self.encode(params, batch.x)
         q = jax.nn.softmax(lock(posterior.logits, knobs.k_active))
         kl = kl_normal(posterior.mean, posterior.log_var)
@@ -61,10 +62,10 @@ class Objective:
 
         w_router = {"inv": knobs.w_inv, "H": -2.0 * knobs.w_mi, "h": knobs.w_mi}
         decoded, recon = weighed(
-            reconstruction, {"recon": knobs.w_evidence}, of=(params, posterior), given=(key_recon, batch.x, knobs)
+            reconstruction, {"recon": knobs.w_evidence}, of=(decoding, posterior), given=(key_recon, batch.x, knobs)
         )
-        routed, router = weighed(invariance, w_router, of=(params, posterior.logits), given=(key_inv, batch.x, knobs))
-        labelled, labels = weighed(label, {"label": knobs.w_label}, of=(params,), given=(key_label, batch, knobs))
+        routed, router = weighed(invariance, w_router, of=(encoding, posterior.logits), given=(key_inv, batch.x, knobs))
+        labelled, labels = weighed(label, {"label": knobs.w_label}, of=(encoding,), given=(key_label, batch, knobs))
         kl_z = kl_latents(kl, q, self.kl_scope).mean()
         kl_c = kl_categorical(posterior.logits, knobs.k_active).mean()
         usage_prior = usage(q, self.usage_alpha, knobs.k_active)
@@ -122,6 +123,11 @@ class Objective:
     def view(self, key: PRNGKeyArray, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """A random affine view of every image."""
         return augment(key, x, **asdict(self.limits))
+
+
+def without(params: dict, part: str) -> dict:
+    """The weights of all other parts: a term's gradient is written out for whatever it is given, zeros too."""
+    return {name: weights for name, weights in params.items() if name != part}
 
 
 def weighed(
