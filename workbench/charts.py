@@ -119,7 +119,7 @@ def planes_chart(points: pl.DataFrame, side: int = 84) -> alt.Chart:
 
     def row(arm: str) -> alt.Chart:
         return (
-            alt.Chart(points.filter(pl.col("arm") == arm))
+            alt.Chart(points.filter(pl.col("arm") == arm).select("channel", "label", pl.col("z1", "z2").round(2)))
             .mark_circle(size=9, opacity=0.7)
             .encode(
                 x=alt.X("z1:Q", title=None, axis=None),
