@@ -106,7 +106,7 @@ def test_the_workbench_shows_planes_charts_and_the_past_without_a_network(page_o
         wait_for(lambda: sentence(page).startswith("10 of 10 channels active"), 20, "the sentence")
         assert len({text for text in texts(page) if re.match(r"\d · ", text)}) == 10
         assert any("mostly" in text for text in texts(page)) and not any("…" in text for text in texts(page))
-        wait_for(lambda: page.locator("#cells svg").count() == 5, 20, "the charts")
+        wait_for(lambda: page.locator("#cells svg").count() == 6, 20, "the charts")
         page.locator("canvas.cv-canvas").hover(position={"x": 60, "y": 70})
         tip = page.locator(".cv-tip")
         wait_for(lambda: tip.is_visible() and tip.inner_text().startswith("channel 0 at ("), 20, "the picture")

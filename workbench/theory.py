@@ -29,25 +29,23 @@ PIXELS, RENDERED = np.linspace(0, 1, 100, dtype=np.float32), np.array([0.2, 0.5,
 EVIDENCE = Knobs(*[0.0] * len(Knobs._fields))._replace(tau=1.0, k_active=2, w_evidence=1.0, beta_z=1.0)
 
 
-class Pixel(NamedTuple):
+def pixel(posterior: Posterior, means: Float[Array, "k"], log_sigma: Float[Array, ""]) -> dict[str, Any]:
     """The parameters of a OnePixel: the posterior of a batch, what its K channels render, log sigma."""
-
-    posterior: Posterior
-    means: Float[Array, "k"]
-    log_sigma: Float[Array, ""]
+    return {"encoder": posterior, "decoder": (means, log_sigma)}
 
 
 @dataclass(frozen=True)
 class OnePixel:
     """A model of images of one pixel, whose posterior is given."""
 
-    def apply(self, variables: dict[str, Pixel], *inputs: Array, method: str) -> Posterior | Array:
+    def apply(self, variables: dict[str, Any], *inputs: Array, method: str) -> Posterior | Array:
         """`encode` x, or the `nll` of x as the weights w render it: what the objective asks a model for."""
         given = variables["params"]
         if method == "encode":
-            return given.posterior
+            return given["encoder"]
         _, w, x = inputs
-        return gaussian_nll(x, (w @ given.means)[..., None, None, None], given.log_sigma)
+        means, log_sigma = given["decoder"]
+        return gaussian_nll(x, (w @ means)[..., None, None, None], log_sigma)
 
 
 def one_pixel(estimator: str) -> Objective:
@@ -72,7 +70,7 @@ def bound(
     objective = one_pixel("exact")
 
     def one(x: Array, logit: Array) -> dict[str, Array]:
-        params = Pixel(at_prior(jnp.stack([logit, 0.0])[None]), means, jnp.log(sigma))
+        params = pixel(at_prior(jnp.stack([logit, 0.0])[None]), means, jnp.log(sigma))
         batch = Batch(x.reshape(1, 1, 1, 1), x.reshape(1, 1, 1, 1), jnp.array([-1]), jnp.ones((2, 1)))
         _, terms = objective(params, KEY, batch, EVIDENCE._replace(beta_c=beta_c))
         losses = objective.nll(params, None, jnp.eye(2), batch.x)
@@ -135,7 +133,7 @@ def pixel_gradients(sharpness: Array, sigma: Array, draws: int) -> dict[str, Flo
     """Gradients at TAUS of PIXELS whose logits are `sharpness` times the true posterior's; of `exact` one draw."""
     images, means, log_sigma = PIXELS[:, None, None, None], RENDERED[:, None, None, None], jnp.log(sigma)
     posterior = at_prior(-sharpness * gaussian_nll(images[:, None], means, log_sigma))
-    params, keys = Pixel(posterior, RENDERED, log_sigma), jax.random.split(KEY, draws)
+    params, keys = pixel(posterior, RENDERED, log_sigma), jax.random.split(KEY, draws)
 
     def at(estimator: str, tau: Array) -> Array:
         drawn = keys[:1] if estimator == "exact" else keys
