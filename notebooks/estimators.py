@@ -35,23 +35,15 @@ def gradients_chart(details: pl.DataFrame, width: int = 190, height: int = 130) 
         .group_by("objective", "epochs", "estimator", "tau", "figure", maintain_order=True)
         .agg(pl.col("value").mean(), seeds=pl.col("value").count())
     )
+    told = ["objective:N", "estimator:N", "tau:Q", "epochs:Q", alt.Tooltip("value:Q", format=".3f"), "seeds:Q"]
+    base = alt.Chart(frame).encode(
+        x=alt.X("epochs:Q", scale=alt.Scale(type="log"), axis=alt.Axis(values=[1, 3, 10], grid=False)),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
+        color=alt.Color("estimator:N", scale=alt.Scale(range=["#ee7733", "#4477aa"])),
+        tooltip=told,
+    )
     return (
-        alt.Chart(frame)
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("epochs:Q", scale=alt.Scale(type="log"), axis=alt.Axis(values=[1, 3, 10], grid=False)),
-            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-            color=alt.Color("estimator:N", scale=alt.Scale(range=["#ee7733", "#4477aa"])),
-            strokeDash=alt.StrokeDash("tau:O"),
-            tooltip=[
-                "objective:N",
-                "estimator:N",
-                "tau:Q",
-                "epochs:Q",
-                alt.Tooltip("value:Q", format=".3f"),
-                "seeds:Q",
-            ],
-        )
+        alt.layer(base.mark_line().encode(strokeDash="tau:O"), base.mark_circle(opacity=1).encode(detail="tau:O"))
         .properties(width=width, height=height)
         .facet(
             row=alt.Row("objective:N", title=None),

@@ -62,7 +62,7 @@ def every_seed(experiment: str, rows: pl.DataFrame, *figures: str) -> alt.FacetC
 def seeds_chart(frame: pl.DataFrame, arms: list[str], width: int = 170, row: int = 20) -> alt.FacetChart:
     """A dot a run, and the mean of each arm with its 95 % interval; every figure on a scale of its own."""
     base = alt.Chart(frame).encode(y=alt.Y("arm:N", title=None, sort=arms, axis=alt.Axis(labelLimit=160)))
-    x = dict(scale=alt.Scale(zero=False), title=None, axis=alt.Axis(tickCount=4, format="~g"))
+    x = dict(scale=alt.Scale(zero=False), title=None, axis=alt.Axis(tickCount=4, format="~f"))
     told = ["arm:N", "figure:N", alt.Tooltip("mean:Q", format=".4f")]
     dots = base.mark_circle(color=LINE, opacity=0.45, size=36).encode(
         x=alt.X("value:Q", **x), tooltip=[*told, "seed:O", alt.Tooltip("value:Q", format=".4f")]
