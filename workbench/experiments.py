@@ -16,12 +16,13 @@ LABEL_FREE = (  # what fast sets to make channels into classes, beside its netwo
     "objective.w_inv",
     "objective.w_mi",
     "augment.shift",
-    "augment.scale",
     "train.clip",
 )
+SCALED = {"augment.scale": 0.25}
 SHARED = {"model.latent_layout": "shared"}
-AT_ONCE = {"train.starts": 0}
-ALONE_FIRST = {"train.starts": 1}
+ONE_START = {"train.start_epochs": 2, "train.regroups": 0} | SCALED  # so that what is compared decides
+AT_ONCE = ONE_START | {"train.starts": 0}
+ALONE_FIRST = ONE_START | {"train.starts": 1}
 OBJECTIVES = {"": ("fast", ALONE_FIRST), ", plain": ("plain", {})}  # with the label-free objective, and without it
 LISTED = {
     "curriculum.enabled": True,
@@ -98,8 +99,8 @@ EXPERIMENTS = {
         {
             "decentralized": Arm("validate_decentralized"),
             "shared": Arm("validate_decentralized", SHARED),
-            "decentralized, label-free": Arm("validate_decentralized", label_free=True),
-            "shared, label-free": Arm("validate_decentralized", SHARED, label_free=True),
+            "decentralized, label-free": Arm("validate_decentralized", SCALED, label_free=True),
+            "shared, label-free": Arm("validate_decentralized", SHARED | SCALED, label_free=True),
         },
         (
             "plane_separation",

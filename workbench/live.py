@@ -247,7 +247,11 @@ class LiveRun:
         train, epoch = self._config.train, int(self.epoch)
         if epoch >= train.starts_end:
             return "training"
-        return f"training the router alone: start {epoch // train.start_epochs + 1} of {train.starts}"
+        begun = epoch // train.start_epochs + 1
+        which = f"start {begun} of {train.starts}"
+        if begun > train.starts:
+            which = f"the best start, regrouped, {begun - train.starts} of {train.regroups}"
+        return f"training the router alone: {which}"
 
     def _stop(self):
         self._training, self._steps_asked = False, 0

@@ -137,12 +137,13 @@ def test_two_hundred_starts_and_pauses_end_parked(screen):
 
 
 def test_several_starts_are_told_apart(screen):
-    live = make(screen, **{"train.starts": 2, "train.start_epochs": 1, "train.epochs": 3})
+    live = make(screen, **{"train.starts": 2, "train.regroups": 1, "train.start_epochs": 1, "train.epochs": 4})
     live.start()
     screen.wait(lambda: screen.frames and screen.frames[-1].status == "finished")
     said = [frame.status for frame in screen.frames]
-    alone = "training the router alone: start"
-    assert f"{alone} 1 of 2" in said and f"{alone} 2 of 2" in said and "training" in said
+    alone = "training the router alone:"
+    assert f"{alone} start 1 of 2" in said and f"{alone} start 2 of 2" in said and "training" in said
+    assert f"{alone} the best start, regrouped, 1 of 1" in said
     live.close()
 
 

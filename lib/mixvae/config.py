@@ -119,7 +119,8 @@ class TrainConfig(Section):
     """AdamW with a linear warm-up, then a cosine to `final_rate` of the peak; an average of the weights beside it.
 
     First come `starts`: fresh weights, of which the router alone is trained (w_evidence 0, all channels open) for
-    `start_epochs` each. The best by the label-free objective goes on, and its VAEs are trained in the epochs left.
+    `start_epochs` each. Then `regroups` times the best by the label-free objective is regrouped (`regroup.py`) and
+    trained as long again; it is the better of both that stays. Its VAEs are trained in the epochs left.
     """
 
     path = "train"
@@ -127,7 +128,8 @@ class TrainConfig(Section):
     starts: int = setting(
         0, 0, 1000, label="routers trained alone at first; the best by the label-free objective stays"
     )
-    start_epochs: int = setting(2, 1, 100_000, label="epochs of each of them")
+    regroups: int = setting(0, 0, 1000, label="times that the best of them is regrouped and trained on, alone")
+    start_epochs: int = setting(2, 1, 100_000, label="epochs of each start, and after each regrouping")
     batch_size: int = setting(125, 1, 65_536, label="batch size, images")
     learning_rate: float = setting(3e-3, 1e-5, 1e-1, label="rate, peak of the learning rate", live=True, log=True)
     warmup_epochs: float = setting(0.5, 0.0, label="epochs of warm-up")
@@ -142,14 +144,20 @@ class TrainConfig(Section):
         super().__post_init__()
         if self.starts_end >= self.epochs:
             raise ValueError(
-                f"train.starts={self.starts} of train.start_epochs={self.start_epochs} leave none of train.epochs="
-                f"{self.epochs} to the VAEs; raise train.epochs above {self.starts_end}"
+                f"train.starts={self.starts} and train.regroups={self.regroups} of train.start_epochs="
+                f"{self.start_epochs} leave none of train.epochs={self.epochs} to the VAEs; "
+                f"raise train.epochs above {self.starts_end}"
+            )
+        if self.regroups and not self.starts:
+            raise ValueError(
+                f"train.regroups={self.regroups} regroups the best of the starts, and train.starts=0; "
+                "set train.starts=1, or train.regroups=0"
             )
 
     @property
     def starts_end(self) -> int:
-        """The epoch at which the best start goes on with its VAEs."""
-        return self.starts * self.start_epochs
+        """The epoch at which the best router goes on with its VAEs."""
+        return (self.starts + self.regroups) * self.start_epochs
 
 
 @dataclass(frozen=True)

@@ -54,14 +54,17 @@ def mend(tree):
         plan["unlock_epochs"] = [7 * i for i in range(len(plan["k_active_schedule"]))]
     if plan.get("enabled"):
         routing["k_active"] = None
-        tree["train"] = tree.get("train", {}) | {"epochs": 100, "starts": 0}
+        tree["train"] = tree.get("train", {}) | {"epochs": 100, "starts": 0, "regroups": 0}
     elif routing.get("k_active"):
         routing["k_active"] = min(k, routing["k_active"])
     train = tree.setdefault("train", {})
     if not (objective.get("w_inv") or objective.get("w_mi")):
         train["starts"] = 0
-    train["start_epochs"] = min(train.get("start_epochs", 2), 90)
-    train["epochs"] = max(train.get("epochs", 50), train.get("starts", 0) * train["start_epochs"] + 1)
+    if not train.get("starts"):
+        train["regroups"] = 0
+    train["start_epochs"] = min(train.get("start_epochs", 2), 40)
+    alone = train.get("starts", 0) + train.get("regroups", 0)
+    train["epochs"] = max(train.get("epochs", 50), alone * train["start_epochs"] + 1)
     if not data.get("labels"):
         objective |= {"use_tau_classifier": False, "w_label": 0.0}
     elif objective.get("w_label"):

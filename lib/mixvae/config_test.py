@@ -108,8 +108,9 @@ def test_a_whole_number_will_do_where_a_number_is_asked():
         ),
         (
             lambda: TrainConfig(starts=2, start_epochs=3, epochs=6),
-            r"train\.starts=2 of .*=3 leave none .*=6 .* above 6",
+            r"train\.starts=2 and train\.regroups=0 of .*=3 leave none .*=6 to .* above 6",
         ),
+        (lambda: TrainConfig(regroups=1), r"train\.regroups=1 .* train\.starts=0; set train\.starts=1"),
         (
             lambda: Config(train=TrainConfig(starts=2)),
             r"train\.starts=2 .* objective\.w_inv and objective\.w_mi are 0",

@@ -84,6 +84,17 @@ def _router_logits(model, params, x, _):
     return model.apply({"params": params}, x, method="encode").logits
 
 
+def router_features(model: MixVAE, params: Any, x: Array) -> Float[np.ndarray, "n f"]:
+    """What the router's last layer reads."""
+    return in_batches(_router_features, model, params, x, None)
+
+
+@partial(jax.jit, static_argnums=0)
+def _router_features(model, params, x, _):
+    _, kept = model.apply({"params": params}, x, method="encode", mutable="intermediates")
+    return kept["intermediates"]["encoder"]["posterior"]["features"][0]
+
+
 def channel_losses(model: MixVAE, params: Any, x: Array, k_active: Any) -> Float[np.ndarray, "k"]:
     """Summed over the images each channel is chosen for: -log p(x|z, e) + KL of that channel's latent, in nats."""
     channel, loss = in_batches(_chosen_loss, model, params, x, k_active)

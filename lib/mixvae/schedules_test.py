@@ -60,7 +60,7 @@ def test_the_learning_rate_warms_up_and_falls_as_a_cosine(epoch, rate):
 
 
 def test_every_start_begins_at_0_and_so_do_the_epochs_of_the_best():
-    train = TrainConfig(starts=2, start_epochs=3, epochs=8)
+    train = TrainConfig(starts=1, regroups=1, start_epochs=3, epochs=8)
     np.testing.assert_allclose(age(np.array([0, 0.5, 2.9, 3, 4.5, 6, 7.5, 8]), train), [0, 0.5, 2.9, 0, 1.5, 0, 1.5, 2])
     np.testing.assert_array_equal(age(np.array([0, 0.5, 4]), TrainConfig()), [0, 0.5, 4])
 

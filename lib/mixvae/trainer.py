@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from mixvae import curriculum, tau_classifier
 from mixvae.config import LIVE, Config, Knobs
@@ -16,6 +16,7 @@ from mixvae.invariance import router_objective
 from mixvae.model import MixVAE, build_model
 from mixvae.objective import build_objective
 from mixvae.on_disk import OnDisk
+from mixvae.regroup import regrouped
 from mixvae.schedules import curriculum_start, knobs_at, next_stage
 from mixvae.settings import check
 from mixvae.state import Start, State, moment
@@ -34,7 +35,6 @@ from mixvae.step import (
     shuffled,
 )
 
-BALANCE = 20.0  # what H weighs where starts are compared
 JUDGED = 5000  # training images, about, by which starts are compared, and the parents of newcomers chosen
 
 
@@ -261,27 +261,37 @@ class Trainer:
         return self.recount(state)
 
     def next_start(self, state: State, epoch: int) -> State:
-        """The State with fresh weights; after the last start, with those of the lowest label-free loss."""
+        """The State with fresh weights, or the best so far regrouped; in the end with those of the lowest loss.
+
+        What is compared is the label-free loss of every start, and of what came of every regrouping.
+        """
         loss = np.float32(self.label_free_loss(state))
         done = Start(state.params, state.average, state.optimiser, loss)
         best = done if loss < state.best.label_free else state.best
-        last = epoch == self.config.train.starts_end
-        now = best if last else self.first(jax.random.fold_in(state.key, epoch))
+        train = self.config.train
+        if epoch < train.starts * train.start_epochs:
+            now = self.first(jax.random.fold_in(state.key, epoch))
+        elif epoch < train.starts_end:
+            now = self.begin(regrouped(self.model, best.average, *self.judged_views(), state.knobs.k_active))
+        else:
+            now = best
         return state._replace(params=now.params, average=now.average, optimiser=now.optimiser, best=best)
 
     def label_free_loss(self, state: State) -> float:
-        """w_inv inv + w_mi (h - BALANCE H), nats, of about JUDGED training images by the averaged weights.
+        """w_inv inv - w_mi (2 H - h), nats, of about JUDGED training images by the averaged weights.
 
         Starts and seeds are compared by it: lower is better. The weights are the config's, the views always the same.
-        H weighs more than in the objective: a router that leaves some images of one class with another's can be as sure
-        and as invariant as a good one, and is found by channels that are less equally large.
         """
-        x = self.judged / np.float32(255)
-        a = np.clip(self.objective.view(jax.random.PRNGKey(0), x), 0, 1)
-        q = [responsibilities(self.model, state.average, images, state.knobs.k_active) for images in (x, a)]
+        views = self.judged_views()
+        q = [responsibilities(self.model, state.average, images, state.knobs.k_active) for images in views]
         log_q = [np.log(np.maximum(p, np.finfo(p.dtype).tiny)) for p in q]
         terms, weights = router_objective(*log_q, state.knobs.k_active), self.config.objective
-        return float(weights.w_inv * terms.inv + weights.w_mi * (terms.h - BALANCE * terms.H))
+        return float(weights.w_inv * terms.inv - weights.w_mi * (2 * terms.H - terms.h))
+
+    def judged_views(self) -> tuple[Float[np.ndarray, "n h w c"], Float[np.ndarray, "n h w c"]]:
+        """About JUDGED training images, and a view of each."""
+        x = self.judged / np.float32(255)
+        return x, np.clip(self.objective.view(jax.random.PRNGKey(0), x), 0, 1)
 
     def evidence_loss(self, state: State, x: UInt8[np.ndarray, "n h w c"]) -> float:
         """Mean of -log p(x|z, e) + KL of the chosen channel's latent, in nats, by the averaged weights."""

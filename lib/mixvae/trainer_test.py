@@ -26,7 +26,11 @@ CONVOLUTIONS = {"model.encoder": "conv", "model.decoder": "conv", "model.width":
 
 @pytest.mark.parametrize(
     "settings",
-    [STAGES | CONVOLUTIONS, {"objective.w_label": 5.0}, {"train.starts": 2, "train.start_epochs": 1}],
+    [
+        STAGES | CONVOLUTIONS,
+        {"objective.w_label": 5.0},
+        {"train.starts": 1, "train.regroups": 1, "train.start_epochs": 1},
+    ],
     ids=["conv", "labels", "starts"],
 )
 def test_numbers_do_not_depend_on_how_steps_are_divided(settings):
@@ -207,6 +211,24 @@ def test_starts_begin_with_other_weights_and_an_average_of_their_own():
     second, _ = trainer.advance(first)
     assert not same(first.params, second.params) and same(second.params, second.average)
     assert same(second.optimiser, trainer.optimiser.init(second.params))
+
+
+def test_a_regrouping_begins_with_the_best_start_and_stays_only_if_it_is_better(monkeypatch):
+    trainer = make(**{"train.starts": 2, "train.regroups": 1, "train.start_epochs": 1, "train.epochs": 4})
+    losses, seen = iter([3.0, 1.0, 2.0]), []
+    monkeypatch.setattr(trainer, "label_free_loss", lambda state: next(losses))
+    monkeypatch.setattr(
+        "mixvae.trainer.regrouped",
+        lambda model, params, *_: seen.append(params) or params | {"embeddings": 2 * params["embeddings"]},
+    )
+    state, _ = trainer.advance(trainer.init())
+    second, _ = trainer.advance(state)
+    assert second.best.label_free == 1.0 and same(seen, [second.best.average])
+    assert same(second.params["embeddings"], 2 * second.best.average["embeddings"])
+    assert same(second.params, second.average)
+    last, columns = trainer.advance(second)
+    assert not columns["recon"].any() and same(last.params, second.best.params)
+    assert trainer.advance(last)[1]["recon"].all()
 
 
 def test_the_average_follows_the_weights():

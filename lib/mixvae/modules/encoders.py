@@ -32,6 +32,7 @@ class PosteriorHead(nn.Module):
 
     @nn.compact
     def __call__(self, h: Float[Array, "*b f"]) -> Posterior:
+        self.sow("intermediates", "features", h)
         stats = nn.Dense(2 * self.num_latents * self.latent_dim, name="latent")(h)
         stats = stats.reshape(*h.shape[:-1], self.num_latents, 2, self.latent_dim)
         log_var = jnp.clip(stats[..., 1, :], *LOG_VAR_RANGE)

@@ -1,0 +1,97 @@
+"""Three channels of blobs; a part of one looks like another's images."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mixvae.example_runs import tiny_config, tiny_dataset
+from mixvae.inference import responsibilities, router_features
+from mixvae.model import build_model
+from mixvae.regroup import PARTS, fitted_router, parts, regroup, regrouped
+from mixvae.trainer import Trainer
+
+SIZES = {"first": 40, "second": 55, "astray": 12}
+
+
+def blobs(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Features, channels and pixels: images astray are a tight cluster of channel 0, and look like channel 1's."""
+    rng = np.random.default_rng(seed)
+    place = np.repeat([0, 1, 2], list(SIZES.values()))
+    features = np.array([[0, 0], [40, 0], [0, 12]])[place]
+    features = features + np.array([[2.0], [2.0], [0.01]])[place] * rng.normal(size=(len(place), 2))
+    pixels = np.array([[0, 0, 0], [9, 9, 0], [9, 9, 2]])[place] + rng.normal(size=(len(place), 3))
+    return features, np.array([0, 1, 0])[place], pixels, place
+
+
+def test_a_part_that_looks_like_another_channel_moves_there_and_nothing_else():
+    features, channel, pixels, place = blobs()
+    moved = regroup(features, channel, pixels)
+    assert (moved[place == 2] == 1).all() and (moved[place < 2] == channel[place < 2]).all()
+    assert (regroup(features, moved, pixels) == moved).all()
+
+
+def test_a_part_that_is_near_both_stays():
+    features, channel, pixels, place = blobs()
+    pixels[place == 2] = pixels[place == 0][:12] + 0.1
+    assert (regroup(features, channel, pixels) == channel).all()
+
+
+def test_the_names_of_channels_do_not_matter():
+    features, channel, pixels, _ = blobs(1)
+    names = np.array([7, 3])
+    np.testing.assert_array_equal(regroup(features, names[channel], pixels), names[regroup(features, channel, pixels)])
+
+
+def test_parts_divide_every_channel_that_is_large_enough():
+    features, channel, _, _ = blobs()
+    channel[:3] = 2  # three images are too few for parts
+    found = list(parts(features, channel))
+    assert len(found) == 2 * PARTS and all(len(set(channel[part])) == 1 for part in found)
+    np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.flatnonzero(channel < 2))
+
+
+def test_one_channel_alone_has_nowhere_to_move():
+    features, channel, pixels, _ = blobs()
+    assert (regroup(features, 0 * channel, pixels) == 0).all()
+
+
+@pytest.mark.parametrize("channels", [2, 3], ids=["two", "three"])
+def test_the_fitted_router_chooses_as_it_was_told(channels):
+    features, _, _, place = blobs()
+    told = place % channels
+    router = fitted_router(features, told, 5)
+    assert router["kernel"].shape == (2, 5) and router["bias"].shape == (5,)
+    chosen = (features @ router["kernel"] + router["bias"]).argmax(1)
+    assert (chosen == told).mean() > (0.95 if channels == 3 else 0.6)
+    assert not router["kernel"][:, channels:].any() and (router["bias"][channels:] == router["bias"].min()).all()
+
+
+def test_regrouping_changes_the_routers_last_layer_alone_and_only_where_something_moves(monkeypatch):
+    dataset = tiny_dataset()
+    x = dataset.x_val / np.float32(255)
+    trainer = Trainer(tiny_config(), dataset.x_train, num_classes=3)
+    params = trainer.init().params
+    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels: channel)
+    assert regrouped(trainer.model, params, x, x, 5) is params
+    wanted = np.arange(len(x)) % 3
+    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels: wanted)
+    after = regrouped(trainer.model, params, x, x, 5)
+    assert (responsibilities(trainer.model, after, x, 5).argmax(1) == wanted).mean() > 0.9
+    changed = [
+        jax.tree_util.keystr(path)
+        for (path, old), new in zip(jax.tree.leaves_with_path(params), jax.tree.leaves(after), strict=True)
+        if old is not new
+    ]
+    assert len(changed) == 2 and all("['posterior']['router']" in path for path in changed)
+
+
+def test_features_are_what_the_router_reads():
+    config = tiny_config()
+    x = tiny_dataset().x_train / np.float32(255)
+    trainer = Trainer(config, tiny_dataset().x_train, num_classes=3)
+    params = trainer.init().params
+    router = params["encoder"]["posterior"]["router"]
+    logits = build_model(config, x.shape[1:]).apply({"params": params}, jnp.asarray(x), method="encode").logits
+    features = router_features(trainer.model, params, x)
+    np.testing.assert_allclose(features @ router["kernel"] + router["bias"], logits, atol=1e-5)
