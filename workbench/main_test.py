@@ -21,6 +21,7 @@ SMALL = {
     "objective.w_mi": "0",
     "train.epochs": "2",
     "train.starts": "0",
+    "train.regroups": "0",
     "train.learning_rate": "1e-3",
 }
 SCORES = {
