@@ -55,9 +55,9 @@ def regroup(
         if len(others) < NEIGHBOURS:
             continue
         nearest = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(pixels[others])
-        found = np.bincount(channel[others[nearest.kneighbors(pixels[part], return_distance=False)]].ravel())
-        own = found[channel[part[0]]] if channel[part[0]] < len(found) else 0
-        if found.max() >= TIMES * own and found.argmax() != channel[part[0]]:
+        theirs = channel[others[nearest.kneighbors(pixels[part], return_distance=False)]]
+        found = np.bincount(theirs.ravel(), minlength=channel.max() + 1)
+        if found.max() >= TIMES * found[channel[part[0]]]:
             moved[part] = found.argmax()
     return moved
 

@@ -58,6 +58,7 @@ def folder(two_epochs, tmp_path):
 
 
 STARTS = STAGES | {"train.starts": 1, "train.start_epochs": 1, "curriculum.unlock_epochs": [0, 1]}
+REGROUPS = STARTS | {"train.regroups": 1, "train.epochs": 4}
 
 
 def files(folder) -> set[str]:
@@ -65,7 +66,9 @@ def files(folder) -> set[str]:
 
 
 @pytest.mark.parametrize("stop", [1, 2])
-@pytest.mark.parametrize("settings", [STAGES, PLATEAU, STARTS], ids=["stages", "plateau", "starts"])
+@pytest.mark.parametrize(
+    "settings", [STAGES, PLATEAU, STARTS, REGROUPS], ids=["stages", "plateau", "starts", "regroups"]
+)
 def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(settings, stop, dataset, tmp_path):
     config = tiny_config(**settings)
     *_, whole = fit(config, dataset)
@@ -75,7 +78,7 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(settings, st
     first.close()
     from_there = []
     rest = list(fit(config, dataset, tmp_path, resumed=from_there.append))
-    assert len(rest) == 3 - stop and rest[0].trainer is not stopped.trainer
+    assert len(rest) == config.train.epochs - stop and rest[0].trainer is not stopped.trainer
     assert [len(at.history) for at in from_there] == [stop] and same(from_there[0].state, stopped.state)
     assert same(rest[-1].state, whole.state) and rest[-1].history == whole.history
     assert whole.state.curriculum.stage > 0 and whole.state.tau_counts.sum() == pytest.approx(6 + 5 * 3, rel=1e-5)
