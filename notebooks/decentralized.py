@@ -37,9 +37,9 @@ def _(beside, dataset, given, live, others, refresh, set_given):
     weights, title = live.matrix()
     runs = {"live": live.curves} | ({others.selected_key: beside.history} if beside and beside.history else {})
     drawn = [
-        charts.terms_chart(charts.terms_frame(runs)),
-        charts.usage_chart(charts.usage_frame(live.curves)),
-        charts.matrix_chart(charts.matrix_frame(weights, dataset.class_names), title),
+        charts.Redrawn(charts.terms_chart, charts.terms_frame(runs), len(runs) > 1),
+        charts.Redrawn(charts.usage_chart, charts.usage_frame(live.curves)),
+        charts.Redrawn(charts.matrix_chart, charts.matrix_frame(weights, dataset.class_names), title),
     ]
     mo.hstack(drawn, justify="start", wrap=True)
     return
@@ -105,9 +105,11 @@ def _():
 def _(live, measure, measured, while_open):
     _ = while_open.value  # a tick runs this cell again
     tau, k_active = float(live.state.knobs.tau), int(live.state.knobs.k_active)
+    soft = inside.weights_frame(live.points.logits, live.points.noise, tau, k_active)
+    in_use, of = inside.effective_frame(live.curves), live.trainer.config.model.num_components
     moving = [
-        inside.weights_chart(inside.weights_frame(live.points.logits, live.points.noise, tau, k_active), tau),
-        inside.effective_chart(inside.effective_frame(live.curves), live.trainer.config.model.num_components),
+        charts.Redrawn(inside.weights_chart, soft, round(tau, 3)),
+        charts.Redrawn(inside.effective_chart, in_use, of),
     ]
     rows_inside = [mo.hstack(moving, justify="start", wrap=True), mo.hstack([measure, while_open], justify="start")]
     mo.accordion({"Inside routing": mo.vstack([*rows_inside, measured])})

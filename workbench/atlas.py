@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from mixvae import MixVAE
 
-IMAGES = 2560  # decoded for an atlas, about: 2 MB of MNIST's
+FINE, COARSE = 2560, 640  # decoded for an atlas, about: 2 MB of MNIST's, and half a megabyte
 FEWEST, MOST = 5, 24  # cells along an axis
 
 
@@ -29,9 +29,11 @@ class Atlas(NamedTuple):
     sigma_range: tuple[float, float]
 
 
-def build_atlas(model: MixVAE, params: Any, scale: float, sigma_range: tuple[float, float]) -> Atlas:
-    """The atlas of all channels."""
-    cells = int(np.clip(np.sqrt(IMAGES / model.num_components), FEWEST, MOST))
+def build_atlas(
+    model: MixVAE, params: Any, scale: float, sigma_range: tuple[float, float], images: int = FINE
+) -> Atlas:
+    """The atlas of all channels, of about so many images."""
+    cells = int(np.clip(np.sqrt(images / model.num_components), FEWEST, MOST))
     image = decode_grid(model, params, np.float32(scale), cells)
     mean, sigma = image if isinstance(image, tuple) else (image, None)
     return Atlas(scale, np.asarray(mean), None if sigma is None else np.asarray(sigma), sigma_range)

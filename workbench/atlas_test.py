@@ -7,15 +7,15 @@ import pytest
 from mixvae.example_runs import tiny_config
 from mixvae.model import build_model
 from mixvae.trainer import first_params
-from workbench.atlas import FEWEST, IMAGES, MOST, build_atlas
+from workbench.atlas import COARSE, FEWEST, FINE, MOST, build_atlas
 
 SHAPE = (9, 8, 1)
 
 
-def built(scale=2.0, **settings):
+def built(scale=2.0, images=FINE, **settings):
     model = build_model(tiny_config(**settings), SHAPE)
     params = first_params(model, jax.random.PRNGKey(0), SHAPE)
-    return model, params, build_atlas(model, params, scale, (0.05, 0.5))
+    return model, params, build_atlas(model, params, scale, (0.05, 0.5), images)
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
@@ -40,11 +40,14 @@ def test_sigma_comes_with_the_mean():
     np.testing.assert_allclose(atlas.sigma[1, 0, 0], sigma[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("channels, cells", [(1, MOST), (10, 16), (40, 8), (200, FEWEST)])
-def test_many_channels_get_coarser_grids(channels, cells):
+@pytest.mark.parametrize(
+    "images, channels, cells",
+    [(FINE, 1, MOST), (FINE, 10, 16), (FINE, 40, 8), (FINE, 200, FEWEST), (COARSE, 10, 8), (COARSE, 40, FEWEST)],
+)
+def test_many_channels_get_coarser_grids(images, channels, cells):
     settings = {"model.num_components": channels}
     if channels == 1:
         settings["model.conditioning"] = "none"
-    _, _, atlas = built(**settings)
+    _, _, atlas = built(images=images, **settings)
     assert atlas.mean.shape == (channels, cells, cells, *SHAPE)
-    assert channels * cells**2 <= max(IMAGES, channels * FEWEST**2)
+    assert channels * cells**2 <= max(images, channels * FEWEST**2)

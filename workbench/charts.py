@@ -1,6 +1,9 @@
 """DataFrame -> Altair chart. Every plotted number is a column of the history, in nats where it is a loss."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -19,6 +22,8 @@ TERMS = {
     "usage_prior": "usage prior",
 }
 LINE = "#4477aa"
+ROWS = "rows"
+Rows = pl.DataFrame | alt.NamedData
 PAGE = {"background": "transparent", "usermeta": {"embedOptions": {"actions": False}}}
 
 
@@ -54,9 +59,24 @@ def matrix_frame(weights: np.ndarray, class_names: tuple[str, ...]) -> pl.DataFr
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def terms_chart(frame: pl.DataFrame, width: int = 78, height: int = 42) -> alt.Chart:
+class Redrawn:
+    """`chart(frame, *settings)`, for a page that draws it again and again: Altair makes and checks it once."""
+
+    def __init__(self, chart: Callable[..., alt.TopLevelMixin], frame: pl.DataFrame, *settings: Hashable):
+        self.spec = specification(chart, *settings) | {"datasets": {ROWS: frame.fill_nan(None).to_dicts()}}
+
+    def _mime_(self) -> tuple[str, str]:
+        return f"application/vnd.vegalite.{alt.SCHEMA_VERSION.split('.')[0]}+json", json.dumps(self.spec)
+
+
+@lru_cache(100)
+def specification(chart: Callable[..., alt.TopLevelMixin], *settings: Hashable) -> dict[str, Any]:
+    """That of `chart`, whose rows, ROWS by name, are still to come."""
+    return chart(alt.NamedData(ROWS), *settings).to_dict()
+
+
+def terms_chart(frame: Rows, several: bool = False, width: int = 78, height: int = 42) -> alt.Chart:
     """The terms of the objective over the epochs, each on its own scale; a colour a run, where there are several."""
-    several = frame["run"].n_unique() > 1
     return (
         alt.Chart(frame)
         .mark_line(strokeWidth=1.5)
@@ -79,7 +99,7 @@ def terms_chart(frame: pl.DataFrame, width: int = 78, height: int = 42) -> alt.C
     )
 
 
-def usage_chart(frame: pl.DataFrame, width: int = 170, height: int = 112) -> alt.Chart:
+def usage_chart(frame: Rows, width: int = 170, height: int = 112) -> alt.Chart:
     """Each channel's share of the images over the epochs."""
     return (
         alt.Chart(frame, title=title("Share of the images by channel"))
@@ -94,7 +114,7 @@ def usage_chart(frame: pl.DataFrame, width: int = 170, height: int = 112) -> alt
     )
 
 
-def matrix_chart(frame: pl.DataFrame, name: str, width: int = 170, height: int = 112) -> alt.Chart:
+def matrix_chart(frame: Rows, name: str, width: int = 170, height: int = 112) -> alt.Chart:
     """Which labels each channel holds: stronger is a larger share of the channel."""
     return (
         alt.Chart(frame, title=title(name))

@@ -2,6 +2,7 @@
 
 import json
 
+import marimo
 import numpy as np
 import polars as pl
 import pytest
@@ -75,7 +76,7 @@ def test_the_terms_chart_draws_value_over_epoch_a_panel_for_each_term_on_its_own
 
 
 def test_two_runs_share_the_panels_a_colour_each():
-    made = spec(charts.terms_chart(charts.terms_frame({"live": CURVES, "saved": CURVES[:1]})))
+    made = spec(charts.terms_chart(charts.terms_frame({"live": CURVES, "saved": CURVES[:1]}), several=True))
     assert made["spec"]["encoding"]["color"]["field"] == "run"
     assert [row["run"] for row in rows(made)].count("saved") == len(charts.TERMS)
     alone = spec(charts.terms_chart(charts.terms_frame({"live": CURVES})))
@@ -126,3 +127,29 @@ def test_planes_are_a_row_an_arm_and_a_plane_a_channel():
     drawn = [made["datasets"][row["data"]["name"]] for row in made["vconcat"]]
     assert [[point["z1"] for point in row] for row in drawn] == [[0.5, 1.5], [2.5]]
     assert fields(made["vconcat"][0]["spec"]["encoding"]) == {"x": "z1", "y": "z2", "color": "label"}
+
+
+@pytest.mark.parametrize(
+    "chart, frame, settings",
+    [
+        (charts.terms_chart, charts.terms_frame({"live": CURVES}), (False,)),
+        (charts.terms_chart, charts.terms_frame({"live": CURVES, "saved": CURVES[:1]}), (True,)),
+        (charts.usage_chart, charts.usage_frame(CURVES), ()),
+        (charts.matrix_chart, charts.matrix_frame(WEIGHTS, NAMES), ("weights",)),
+        (charts.matrix_chart, charts.matrix_frame(WEIGHTS, NAMES)[:0], ("no rows",)),
+    ],
+)
+def test_a_chart_drawn_again_is_the_chart_of_the_new_rows(chart, frame, settings):
+    kind, text = charts.Redrawn(chart, frame, *settings)._mime_()
+    assert f"&quot;{kind}&quot;" in marimo.as_html(chart(frame, *settings)).text
+    got, whole = json.loads(text), spec(chart(frame, *settings))
+    assert rows(got) == rows(whole)
+    for made in (got, whole):
+        del made["datasets"], made["data"]
+    assert got == whole
+
+
+def test_what_is_not_a_number_is_null_in_a_chart_drawn_again():
+    frame = pl.DataFrame({"epoch": [1.0, float("nan")], "channel": [0, 1], "share": [None, 0.5]})
+    _, text = charts.Redrawn(charts.usage_chart, frame)._mime_()
+    assert rows(json.loads(text))[1] == {"epoch": None, "channel": 1, "share": 0.5}

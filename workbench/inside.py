@@ -17,7 +17,7 @@ from mixvae.metrics import EstimatorBias, effective_channels
 from mixvae.objective import Objective
 from mixvae.routing import lock
 from mixvae.runs import Row
-from workbench.charts import LINE, PAGE, title
+from workbench.charts import LINE, PAGE, Rows, title
 
 CHOICE = "#ee7733"
 IMAGES, DRAWS = 250, 1000
@@ -108,7 +108,7 @@ def words(meter: Meter) -> str:
     )
 
 
-def weights_chart(frame: pl.DataFrame, tau: float, width: int = 336, height: int = 140) -> alt.LayerChart:
+def weights_chart(frame: Rows, tau: float, width: int = 336, height: int = 140) -> alt.LayerChart:
     """The soft weight as opacity, as on the planes, a column an image and a row a channel; a dot is the hard choice."""
     base = alt.Chart(frame).encode(
         x=alt.X("image:O", title="images, least sure to surest", axis=alt.Axis(labels=False, ticks=False)),
@@ -131,7 +131,7 @@ def weights_chart(frame: pl.DataFrame, tau: float, width: int = 336, height: int
     )
 
 
-def effective_chart(frame: pl.DataFrame, channels: int, width: int = 200, height: int = 140) -> alt.Chart:
+def effective_chart(frame: Rows, channels: int, width: int = 200, height: int = 140) -> alt.Chart:
     """Channels in effective use over the epochs, of the `channels` that there are."""
     scale = alt.Scale(domain=[1, max(2, channels)])
     return (

@@ -18,7 +18,7 @@ from mixvae.data import draw_labels
 from mixvae.inference import BATCH
 from mixvae.runs import Row, Snapshot, build_trainer
 from mixvae.tau_classifier import UNLABELLED
-from workbench.atlas import build_atlas
+from workbench.atlas import COARSE, FINE, build_atlas
 from workbench.channel_view import ChannelView
 from workbench.curves import with_chunk
 from workbench.film import Film
@@ -32,7 +32,7 @@ from workbench.worker import Worker
 
 LONGEST_CHUNK = 0.1  # seconds that a command waits; shorter ones cost, as every call maps XLA's temporary memory anew
 COMPILING = "compiling"
-ATLAS_SECONDS = 10.0  # between two atlases while training; at 2 s they took a fifth of the steps
+ATLAS_SECONDS = 5.0  # between two atlases while training, coarse ones: a fine one holds up the frames for .25 s
 
 
 class LiveRun:
@@ -337,8 +337,8 @@ class LiveRun:
         if not self._saved and self.film.add(frame.epoch, frame.k_active, message):
             self.view.show_moments(self.film.listing())
         if whole or time.perf_counter() > self._atlas_due:
-            model, average = self.trainer.model, self.state.average
-            self.view.show_atlas(build_atlas(model, average, frame_scale(frame), frame.sigma_range))
+            model, average, images = self.trainer.model, self.state.average, FINE if whole else COARSE
+            self.view.show_atlas(build_atlas(model, average, frame_scale(frame), frame.sigma_range, images))
             self._atlas_due = time.perf_counter() + ATLAS_SECONDS
 
     def _counted(self) -> State:

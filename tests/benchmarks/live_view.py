@@ -1,6 +1,6 @@
 """The live view while it trains: frames a second, slider to frame, pointer to picture, memory, cost of watching.
 
-    python tests/benchmarks/live_view.py [--dense] [--seconds 20] [--presses 20] [--fps 10] [--minutes 0]
+    python tests/benchmarks/live_view.py [--dense] [--seconds 20] [--presses 60] [--fps 10] [--minutes 0]
 
 Runs the workbench in headless Chromium on this machine, so that page and training share its cores. Watched and
 unwatched training are of the same config, one after the other; memory is that of the server's process. `--dense`
@@ -8,6 +8,7 @@ measures both with the dense encoder and decoder, the small net that the page of
 """
 
 import argparse
+import random
 import statistics
 import sys
 import tempfile
@@ -32,16 +33,28 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[max(0, round(share * len(values)) - 1)]
 
 
-def press(page, slider) -> float:
-    """Milliseconds from a key on tau's slider to the first painted frame that shows another tau."""
-    before = paints(page)[-1]
-    sent = page.evaluate("Date.now()")
-    slider.press("ArrowRight" if before.tau < 4 else "ArrowLeft")
+KEYS = """
+window.keys = [];
+addEventListener("keydown", (event) => window.keys.push(performance.timeOrigin + event.timeStamp), true);
+"""
 
-    def answer() -> list[Paint]:
-        return [frame for frame in paints(page, sent) if frame.tau != before.tau]
 
-    return wait_for(answer, 20, "a frame at another tau")[0].painted - sent
+def press(page, slider, times: int, seed: int = 0) -> list[float]:
+    """Milliseconds from each of `times` keys on tau's slider to the first painted frame that shows another tau.
+
+    Both by the browser's clock, at moments that follow no rhythm; nothing asks the page meanwhile.
+    """
+    pauses, start = random.Random(seed), page.evaluate("Date.now()")
+    for turn in range(times):
+        slider.press("ArrowLeft" if turn % 2 else "ArrowRight")
+        page.wait_for_timeout(pauses.uniform(500, 900))
+    keys, painted = page.evaluate("window.keys")[-times:], paints(page, start - 1000)
+
+    def answer(key: float) -> float:
+        before = [frame.tau for frame in painted if frame.painted <= key][-1]
+        return next(frame.painted - key for frame in painted if frame.painted > key and frame.tau != before)
+
+    return [answer(key) for key in keys]
 
 
 HOVER = """async (canvas, moves) => {
@@ -100,7 +113,7 @@ def main():
     """Print the table."""
     cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cli.add_argument("--seconds", type=float, default=20.0, help="how long frames are counted")
-    cli.add_argument("--presses", type=int, default=20, help="how often the slider is moved")
+    cli.add_argument("--presses", type=int, default=60, help="how often the slider is moved")
     cli.add_argument("--fps", type=int, default=10, help="frames a second asked for")
     cli.add_argument("--minutes", type=float, default=0.0, help="train this long before memory is read again")
     cli.add_argument("--dense", action="store_true", help="the dense encoder and decoder")
@@ -111,7 +124,7 @@ def main():
         serve(ROOT / "notebooks" / "decentralized.py", Path(folder) / "log") as server,
     ):
         opened = time.perf_counter()
-        with open_page(server.url, record=STAMPS) as page:
+        with open_page(server.url, record=STAMPS + KEYS) as page:
             wait_for(lambda: status(page) == "saved run" and paints(page), 60, "the saved run")
             first_picture = time.perf_counter() - opened
             rate = page.get_by_role("slider").nth(len(LIVE))
@@ -126,7 +139,7 @@ def main():
             page.wait_for_timeout(1000 * arguments.seconds)
             frames = paints(page, start)
             slider = page.get_by_role("slider").first
-            answers = [press(page, slider) for _ in range(arguments.presses)]
+            answers = press(page, slider, arguments.presses)
             hovers = page.locator("canvas.cv-canvas").evaluate(HOVER, 40)
             new_model, new_steps = switch(page)
             memory, held = resident(server.pid), heap(page)
