@@ -1,6 +1,7 @@
 """Training beside a view: a worker trains, publishes frames, and takes commands between two chunks.
 
-Commands only leave a note for the worker; nothing but the worker writes to the view.
+Commands only leave a note for the worker; nothing but the worker writes to the view. Steps run in a thread of
+their own, as JAX does in turn what one thread asks of it: frames, and knobs that move, are shown while they run.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,7 @@ class LiveRun:
         self.status = "ready"
         self._steps_asked, self._training, self._saved = 0, False, False
         self._panel: dict[str, float] = {}
+        self._moved: dict[str, float] | None = None  # the panel as it was moved to, not yet taken as a command
         self.film = Film()
         self.given = Given(len(dataset.y_train))
         self.error: Exception | None = None
@@ -66,6 +69,7 @@ class LiveRun:
         view.listen(lambda request: (run := ref()) and run.answer(request))
         view.once_watched(lambda: (run := ref()) and run.prepare())
         view.close_with(self)
+        self._steps = ThreadPoolExecutor(1, "LiveRun steps")
         self._worker = Worker(self._turn, "LiveRun")
         self._worker.start()
 
@@ -111,7 +115,8 @@ class LiveRun:
 
         `curriculum` is a switch among them. Training never compiles anew for any of it.
         """
-        self._command(lambda: self._follow(dict(knobs)))
+        self._moved = moved = dict(knobs)
+        self._command(lambda: self._follow(moved))
 
     def ask(self):
         """Spend one label a channel, that of the training image it is surest of now; the tau table follows at once."""
@@ -195,7 +200,10 @@ class LiveRun:
         if self._compiled is None:
             trainer, state = self.trainer, self.state
             self._compiled = compiling(lambda: (trainer, state), self._worker.wake)
-        return self._compiled.is_set()
+        compiled = self._compiled.is_set()
+        if compiled and self.status == COMPILING:
+            self._say(self._phase())
+        return compiled
 
     def _compile_ahead(self):
         if self._saved and not self._ahead:
@@ -308,10 +316,9 @@ class LiveRun:
 
     def _chunk(self):
         start = time.perf_counter()
-        chunk = min(1.0 / self.max_fps, LONGEST_CHUNK)
-        steps = self._steps_asked or max(1, round(chunk / self._step_seconds))
+        steps = self._steps_asked or max(1, round(self._chunk_seconds / self._step_seconds))
         before = int(self.state.step)
-        self.state, columns = self.trainer.advance(self.state, steps)
+        self.state, columns = self._advance(steps)
         taken = int(self.state.step) - before
         self._steps_asked = max(0, self._steps_asked - taken)
         seconds = (time.perf_counter() - start) / taken
@@ -322,10 +329,34 @@ class LiveRun:
         if self._training and done:
             self._training = False
         self.status = self._phase() if self._training else "finished" if done else "paused"
-        due = time.perf_counter() + chunk / 2 > self._frame_due and self.view.keeps_up()
-        if due or not self._training:
-            self._frame_due = time.perf_counter() + 1.0 / self.max_fps
-            self._publish(whole=not self._training)
+        if not self._training:
+            self._publish(whole=True)
+
+    def _advance(self, steps: int) -> tuple[State, dict[str, np.ndarray]]:
+        """Take steps; while they run show where the last ones ended, and a knob that moves: the next ones follow it."""
+        taken, wake = self._steps.submit(self.trainer.advance, self.state, steps), self._worker.wake
+        taken.add_done_callback(lambda _: wake.set())
+        before = self.state
+        if int(before.step) != int(self._shown.step):
+            self._publish_due()
+        while not taken.done():
+            wake.wait()
+            wake.clear()
+            if self._moved is not None:
+                moved, self._moved = self._moved, None
+                self._follow(moved)
+        state, columns = taken.result()
+        return state if self.state is before else as_shown(self.trainer, state, self._panel), columns
+
+    @property
+    def _chunk_seconds(self) -> float:
+        return min(1.0 / self.max_fps, LONGEST_CHUNK)
+
+    def _publish_due(self):
+        now = time.perf_counter()
+        if self._training and now + self._chunk_seconds / 2 > self._frame_due and self.view.keeps_up():
+            self._frame_due = max(self._frame_due + 1.0 / self.max_fps, now)
+            self._publish()
 
     def _publish(self, whole: bool = False):
         if self.state is None:

@@ -1,5 +1,7 @@
 """The knobs of a live run: which are held, when they reach training, and what the eye sees of them."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,33 @@ def test_a_knob_moved_back_is_where_its_schedule_is_by_then(screen):
     assert live.state.knobs.tau == pytest.approx(np.exp(-8.5 / 6)) and live.state.knobs.beta_z == 1.0
     assert screen.frames[-1].tau == pytest.approx(np.exp(-8.5 / 6))
     live.close()
+
+
+@pytest.mark.parametrize("command", ["start", "step"])
+def test_a_knob_that_moves_while_steps_run_is_shown_at_once_and_followed_next(command, live, screen, monkeypatch):
+    live.step()
+    assert live.settled()
+    run, asked, running, free = live.trainer.advance, [], threading.Event(), threading.Event()
+
+    def advance(state, steps):
+        asked.append(float(state.knobs.tau))
+        running.set()
+        assert free.wait(60)
+        return run(state, steps)
+
+    monkeypatch.setattr(live.trainer, "advance", advance)
+    getattr(live, command)()
+    assert running.wait(60)
+    for tau in (2.5, 3.0):
+        live.follow(panel(live.trainer.config, tau=tau))
+        screen.wait(lambda tau=tau: screen.frames[-1].tau == tau)
+        assert screen.frames[-1].step == 1 and asked == [1.0]
+    free.set()
+    live.step()
+    screen.wait(lambda: len(asked) > 1)
+    live.pause()
+    assert live.settled() and live.state.knobs.tau == 3.0 and set(asked[1:]) == {3.0}
+    assert screen.frames[-1].tau == 3.0 and screen.frames[-1].step == live.state.step > 1
 
 
 def test_what_a_panel_shows_counts_and_not_how_it_came_there(live):
