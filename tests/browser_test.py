@@ -168,11 +168,20 @@ def test_colours_dots_scale_and_legend_are_switched_without_the_kernel(page):
     wait_for(lambda: picture(page) != shown, 20, "planes without zeros")
     page.locator(".cv-legend button").first.click()
     wait_for(lambda: picture(page) == shown, 20, "all points again")
+    before, box = closest(page), page.locator("canvas.cv-canvas").bounding_box()
+    page.mouse.move(box["x"] + 80, box["y"] + 80)
+    page.mouse.wheel(0, -400)
+    wait_for(lambda: closest(page) > 1.5 * before, 20, "planes of their own scale, closer by the wheel")
     scale.select_option("shared")
     page.get_by_role("button", name="zoom in").click()
     wait_for(lambda: any("up to 1.5" in text for text in texts(page)), 20, "closer planes")
     page.get_by_role("button", name="least sure").click()
     wait_for(lambda: "24 selected" in page.locator(".cv-chosen").inner_text(), 20, "the least sure images")
+
+
+def closest(page) -> float:
+    """How many times closer the foot of the planes says that they are."""
+    return float([text for text in texts(page) if text.startswith("up to ")][-1].split()[2])
 
 
 def picture(page) -> str:

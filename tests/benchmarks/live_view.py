@@ -96,6 +96,19 @@ def heap(page) -> float:
     return session.send("Runtime.getHeapUsage")["usedSize"] / 2**20
 
 
+def trained_on(page, process: int, minutes: float) -> list[tuple[float, float, float]]:
+    """Minutes, memory of the server and heap of the page, MB: now, and after every sixth of `minutes` of training."""
+    start, told = time.monotonic(), [(0.0, resident(process), heap(page))]
+    while (now := (time.monotonic() - start) / 60) < minutes:
+        if not status(page).startswith(("training", "compiling")):
+            page.get_by_role("button", name="Train").click()
+        page.evaluate("window.stamps.length = 0")
+        page.wait_for_timeout(2000)
+        if now >= len(told) * minutes / 6:
+            told.append((now, resident(process), heap(page)))
+    return [*told, (minutes, resident(process), heap(page))] if minutes else told
+
+
 def unwatched(seconds: float, structure: dict[str, str]) -> float:
     """Steps a second of the notebook's config without a page, a view or a pause between chunks."""
     use_compilation_cache()
@@ -115,7 +128,7 @@ def main():
     cli.add_argument("--seconds", type=float, default=20.0, help="how long frames are counted")
     cli.add_argument("--presses", type=int, default=60, help="how often the slider is moved")
     cli.add_argument("--fps", type=int, default=10, help="frames a second asked for")
-    cli.add_argument("--minutes", type=float, default=0.0, help="train this long before memory is read again")
+    cli.add_argument("--minutes", type=float, default=0.0, help="train on this long, and read memory as one does")
     cli.add_argument("--dense", action="store_true", help="the dense encoder and decoder")
     arguments = cli.parse_args()
     structure = dict.fromkeys(("model.encoder", "model.decoder"), "dense") if arguments.dense else {}
@@ -142,9 +155,7 @@ def main():
             answers = press(page, slider, arguments.presses)
             hovers = page.locator("canvas.cv-canvas").evaluate(HOVER, 40)
             new_model, new_steps = switch(page)
-            memory, held = resident(server.pid), heap(page)
-            page.wait_for_timeout(60_000 * arguments.minutes)
-            grown, held_then = resident(server.pid), heap(page)
+            memory = trained_on(page, server.pid, arguments.minutes)
         with open_page(server.url, record=STAMPS) as page:
             opened = time.perf_counter()
             page.goto(server.url)
@@ -169,11 +180,10 @@ def main():
         "pointer to picture, p95, ms": quantile(hovers, 0.95),
         "another conditioning to its first frame, s": new_model,
         "another conditioning to its first steps, s": new_steps,
-        "memory of the server while training, MB": memory,
-        f"memory {arguments.minutes:g} minutes on, MB": grown,
-        "heap of the page while training, MB": held,
-        f"heap {arguments.minutes:g} minutes on, MB": held_then,
     }
+    for minutes, server_mb, page_mb in memory:
+        rows[f"memory of the server after {minutes:.0f} minutes, MB"] = server_mb
+        rows[f"heap of the page after {minutes:.0f} minutes, MB"] = page_mb
     for name, value in rows.items():
         print(f"{name:56} {value:8.1f}")
 

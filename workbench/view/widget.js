@@ -175,7 +175,7 @@ function render({ model, el }) {
 
   function wheel(event) {
     const latent = frame && latentAt(frame, plan, look.lenses, event.offsetX, event.offsetY);
-    if (!latent || look.scale === "own") return;
+    if (!latent) return;
     event.preventDefault();
     const factor = 1.0015 ** -event.deltaY;
     look.shared = closer(look.shared, plan.tiles[latent.channel], plan, factor, event.offsetX, event.offsetY);
