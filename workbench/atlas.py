@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from mixvae import MixVAE
 
-FINE, COARSE = 2560, 640  # decoded for an atlas, about: 2 MB of MNIST's, and half a megabyte
+FINE, COARSE = 2560, 640  # images of an atlas, about: 2 MB of MNIST's, and half a megabyte
 FEWEST, MOST = 5, 24  # cells along an axis
 
 

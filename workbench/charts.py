@@ -71,7 +71,7 @@ class Redrawn:
 
 @lru_cache(100)
 def specification(chart: Callable[..., alt.TopLevelMixin], *settings: Hashable) -> dict[str, Any]:
-    """That of `chart`, whose rows, ROWS by name, are still to come."""
+    """The Vega-Lite of `chart` without its rows, which come later, as the data set ROWS."""
     return chart(alt.NamedData(ROWS), *settings).to_dict()
 
 

@@ -1,16 +1,16 @@
 """Training beside a view: a worker trains, publishes frames, and takes commands between two chunks.
 
-Commands only leave a note for the worker; nothing but the worker writes to the view. Steps run in a thread of
-their own, as JAX does in turn what one thread asks of it: frames, and knobs that move, are shown while they run.
+Commands only leave a note for the worker; nothing but the worker writes to the view. JAX runs one thread's
+calls in order, so steps have a thread of their own: frames, and knobs that move, are shown beside them.
 """
 
-import contextlib
+import queue
 import threading
 import time
 import traceback
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,11 @@ from workbench.knobs import as_shown
 from workbench.points import Points
 from workbench.scores import asked
 from workbench.transfer import transfer
-from workbench.worker import Worker
+from workbench.worker import Worker, aside
 
-LONGEST_CHUNK = 0.1  # seconds that a command waits; shorter ones cost, as every call maps XLA's temporary memory anew
+LONGEST_CHUNK = (
+    0.1  # seconds that commands wait, but for knobs; each call costs, as it maps XLA's temporary memory anew
+)
 COMPILING = "compiling"
 ATLAS_SECONDS = 5.0  # between two atlases while training, coarse ones: a fine one holds up the frames for .25 s
 
@@ -41,7 +43,7 @@ class LiveRun:
     """A run that trains while one looks: configure, start, pause, step, set a knob, close.
 
     `view` receives the frames; `points` fixed held-out images are placed in every plane, their labels only colour and
-    score. `max_fps` frames a second at most, each with new steps.
+    score. `max_fps` frames a second at most, each with new steps, and besides them those that show a moved knob.
     """
 
     def __init__(self, view: ChannelView, dataset: Dataset, points: int = 1000, max_fps: float = 10.0):
@@ -56,20 +58,19 @@ class LiveRun:
         self.status = "ready"
         self._steps_asked, self._training, self._saved = 0, False, False
         self._panel: dict[str, float] = {}
-        self._moved: dict[str, float] | None = None  # the panel as it was moved to, not yet taken as a command
+        self._moves: queue.SimpleQueue[dict[str, float]] = queue.SimpleQueue()  # of the panel, not yet followed
         self.film = Film()
         self.given = Given(len(dataset.y_train))
         self.error: Exception | None = None
         self._step_seconds, self._speed = LONGEST_CHUNK, 0.0
-        self._compiled: threading.Event | None = None  # set once the present model's steps are compiled
-        self._ahead: tuple[Config, threading.Event] | None = None  # likewise those of a run that is still to come
+        self._compiled: Future | None = None  # done once the present model's steps are compiled
+        self._ahead: tuple[Config, Future] | None = None  # likewise those of a run that is still to come
         self._waiting: list[threading.Event] = []  # of those who wait until it has settled
         view.set_points(self.points.labels, dataset.class_names, self.points.images)
         ref = weakref.ref(self)
         view.listen(lambda request: (run := ref()) and run.answer(request))
         view.once_watched(lambda: (run := ref()) and run.prepare())
         view.close_with(self)
-        self._steps = ThreadPoolExecutor(1, "LiveRun steps")
         self._worker = Worker(self._turn, "LiveRun")
         self._worker.start()
 
@@ -115,8 +116,8 @@ class LiveRun:
 
         `curriculum` is a switch among them. Training never compiles anew for any of it.
         """
-        self._moved = moved = dict(knobs)
-        self._command(lambda: self._follow(moved))
+        self._moves.put(dict(knobs))
+        self._command(self._take_moves)
 
     def ask(self):
         """Spend one label a channel, that of the training image it is surest of now; the tau table follows at once."""
@@ -195,12 +196,12 @@ class LiveRun:
 
     def _can_train(self) -> bool:
         """Whether the steps are compiled; a thread compiles them, so that commands are answered meanwhile."""
-        if not (self._compiled and self._compiled.is_set()) and self.status != COMPILING:
+        if not (self._compiled and self._compiled.done()) and self.status != COMPILING:
             self._say(COMPILING)
         if self._compiled is None:
             trainer, state = self.trainer, self.state
             self._compiled = compiling(lambda: (trainer, state), self._worker.wake)
-        compiled = self._compiled.is_set()
+        compiled = self._compiled.done()
         if compiled and self.status == COMPILING:
             self._say(self._phase())
         return compiled
@@ -250,7 +251,7 @@ class LiveRun:
 
     def _phase(self) -> str:
         """What training does now; routers that are trained alone are told apart."""
-        if self._compiled is None or not self._compiled.is_set():
+        if self._compiled is None or not self._compiled.done():
             return COMPILING
         train, epoch = self._config.train, int(self.epoch)
         if epoch >= train.starts_end:
@@ -306,22 +307,26 @@ class LiveRun:
         drawn = draw_labels(self.dataset.y_train, data.labels, trainer.num_classes, trainer.config.train.seed)
         trainer.set_labels(self.given.over(drawn), objective.use_tau_classifier or self.given.any())
 
+    def _take_moves(self):
+        while not self._moves.empty():
+            self._follow(self._moves.get())
+
     def _follow(self, knobs: dict[str, float]):
         panel = self._panel | knobs
         state = as_shown(self.trainer, self.state, panel)
         self._panel = panel
         if (state.knobs, state.held, state.curriculum) != (self.state.knobs, self.state.held, self.state.curriculum):
-            self.state = state
-            self._publish(whole=not self._training)
+            self.state, trains = state, self._training or self._steps_asked > 0
+            if not trains or self.view.keeps_up():
+                self._publish(whole=not trains)
 
     def _chunk(self):
-        start = time.perf_counter()
         steps = self._steps_asked or max(1, round(self._chunk_seconds / self._step_seconds))
         before = int(self.state.step)
-        self.state, columns = self._advance(steps)
+        columns, seconds = self._advance(steps)
         taken = int(self.state.step) - before
         self._steps_asked = max(0, self._steps_asked - taken)
-        seconds = (time.perf_counter() - start) / taken
+        seconds /= taken
         self._step_seconds = 0.8 * self._step_seconds + 0.2 * seconds if self._speed else seconds
         self._speed = self.trainer.config.train.batch_size / self._step_seconds
         self.curves = with_chunk(self.curves, self.epoch, columns)
@@ -332,35 +337,43 @@ class LiveRun:
         if not self._training:
             self._publish(whole=True)
 
-    def _advance(self, steps: int) -> tuple[State, dict[str, np.ndarray]]:
-        """Take steps; while they run show where the last ones ended, and a knob that moves: the next ones follow it."""
-        taken, wake = self._steps.submit(self.trainer.advance, self.state, steps), self._worker.wake
-        taken.add_done_callback(lambda _: wake.set())
-        before = self.state
-        if int(before.step) != int(self._shown.step):
+    def _advance(self, steps: int) -> tuple[dict[str, np.ndarray], float]:
+        """Take steps: their columns and seconds. Frames of before, and knobs that move, are shown meanwhile."""
+        trainer, before = self.trainer, self.state
+
+        def advance() -> tuple[State, dict[str, np.ndarray], float]:
+            start = time.perf_counter()
+            state, columns = trainer.advance(before, steps)
+            return state, columns, time.perf_counter() - start
+
+        taken = aside(advance, self._worker.wake, "LiveRun steps")
+        try:
             self._publish_due()
-        while not taken.done():
-            wake.wait()
-            wake.clear()
-            if self._moved is not None:
-                moved, self._moved = self._moved, None
-                self._follow(moved)
-        state, columns = taken.result()
-        return state if self.state is before else as_shown(self.trainer, state, self._panel), columns
+            while not taken.done():
+                self._worker.wake.wait()
+                self._worker.wake.clear()
+                self._take_moves()
+        finally:
+            state, columns, seconds = taken.result()
+            self.state = state if self.state is before else as_shown(trainer, state, self._panel)
+        return columns, seconds
 
     @property
     def _chunk_seconds(self) -> float:
         return min(1.0 / self.max_fps, LONGEST_CHUNK)
 
     def _publish_due(self):
-        now = time.perf_counter()
-        if self._training and now + self._chunk_seconds / 2 > self._frame_due and self.view.keeps_up():
-            self._frame_due = max(self._frame_due + 1.0 / self.max_fps, now)
+        """Show where the last steps ended, if they were not shown, it is time to, and the page is not behind."""
+        new = self._shown is None or int(self._shown.step) != int(self.state.step)
+        early = self._chunk_seconds / 2
+        if self._training and new and time.perf_counter() + early > self._frame_due and self.view.keeps_up():
             self._publish()
 
     def _publish(self, whole: bool = False):
         if self.state is None:
             return
+        period = 1.0 / self.max_fps
+        self._frame_due = max(self._frame_due + period, time.perf_counter() + period / 2)
         self.points.encode(self.trainer, self.state, whole, errors=self.view.colour_by == "error")
         self._shown = self._counted()
         frame = self.points.frame(self.trainer, self._shown, self.status, self._speed)
@@ -382,16 +395,15 @@ class LiveRun:
         self.view.say(status)
 
 
-def compiling(run: Callable[[], tuple[Trainer, State]], wake: threading.Event) -> threading.Event:
-    """What is set once the steps of a run are compiled, by a thread that takes one of them which nobody sees."""
-    done = threading.Event()
+def compiling(run: Callable[[], tuple[Trainer, State]], wake: threading.Event) -> Future:
+    """What is done once the steps and the atlases of a run are compiled: one of them was taken, which nobody sees.
 
-    def compile_steps():
-        with contextlib.suppress(Exception):  # what fails here fails before the worker too
-            trainer, state = run()
-            trainer.advance(state, 1)
-        done.set()
-        wake.set()
+    What fails here fails before the worker too.
+    """
 
-    threading.Thread(target=compile_steps, daemon=True, name="compile").start()
-    return done
+    def compile_all():
+        trainer, state = run()
+        build_atlas(trainer.model, state.average, 1.0, (0.0, 1.0), COARSE)
+        trainer.advance(state, 1)
+
+    return aside(compile_all, wake, "compile")

@@ -71,6 +71,8 @@ def test_a_knob_that_moves_while_steps_run_is_shown_at_once_and_followed_next(co
     live.pause()
     assert live.settled() and live.state.knobs.tau == 3.0 and set(asked[1:]) == {3.0}
     assert screen.frames[-1].tau == 3.0 and screen.frames[-1].step == live.state.step > 1
+    shown = [frame.tau for frame in screen.frames if frame.step]
+    assert shown == sorted(shown)
 
 
 def test_what_a_panel_shows_counts_and_not_how_it_came_there(live):

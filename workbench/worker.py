@@ -1,9 +1,10 @@
-"""A thread of its own for what must not keep a notebook waiting."""
+"""Threads for what must not keep a notebook waiting; none of them keeps an interpreter from its end."""
 
 import queue
 import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 REST = 0.2  # seconds without anything to do, after which it looks whether its owner is still there
@@ -13,7 +14,7 @@ class Worker:
     """A thread that calls `turn` again and again, and rests where that returns False until there is a command.
 
     `turn` is a method, whose owner is held weakly: a notebook that lets go of the owner ends the thread. `commands` are
-    for the owner to take.
+    for the owner to take. A turn that is busy may itself wait for `wake`, which says that there are some.
     """
 
     def __init__(self, turn: Callable[[], bool], name: str):
@@ -42,3 +43,18 @@ class Worker:
             del turn  # also between two turns without a rest: else an owner that works would keep itself alive
             if not busy:
                 self.wake.wait(REST)
+
+
+def aside(run: Callable[[], Any], wake: threading.Event, name: str) -> Future:
+    """What `run` returns or raises, once a thread of its own has it; then `wake` is set."""
+    future = Future()
+
+    def work():
+        try:
+            future.set_result(run())
+        except Exception as error:
+            future.set_exception(error)
+        wake.set()
+
+    threading.Thread(target=work, daemon=True, name=name).start()
+    return future

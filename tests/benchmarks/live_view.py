@@ -8,6 +8,7 @@ measures both with the dense encoder and decoder, the small net that the page of
 """
 
 import argparse
+import math
 import random
 import statistics
 import sys
@@ -48,11 +49,11 @@ def press(page, slider, times: int, seed: int = 0) -> list[float]:
     for turn in range(times):
         slider.press("ArrowLeft" if turn % 2 else "ArrowRight")
         page.wait_for_timeout(pauses.uniform(500, 900))
-    keys, painted = page.evaluate("window.keys")[-times:], paints(page, start - 1000)
+    keys, painted = page.evaluate("window.keys")[-times:], paints(page, start - 10_000)
 
     def answer(key: float) -> float:
         before = [frame.tau for frame in painted if frame.painted <= key][-1]
-        return next(frame.painted - key for frame in painted if frame.painted > key and frame.tau != before)
+        return next((frame.painted - key for frame in painted if frame.painted > key and frame.tau != before), math.inf)
 
     return [answer(key) for key in keys]
 
@@ -100,6 +101,8 @@ def trained_on(page, process: int, minutes: float) -> list[tuple[float, float, f
     """Minutes, memory of the server and heap of the page, MB: now, and after every sixth of `minutes` of training."""
     start, told = time.monotonic(), [(0.0, resident(process), heap(page))]
     while (now := (time.monotonic() - start) / 60) < minutes:
+        if status(page).startswith("stopped"):
+            raise RuntimeError(status(page))
         if not status(page).startswith(("training", "compiling")):
             page.get_by_role("button", name="Train").click()
         page.evaluate("window.stamps.length = 0")
@@ -182,8 +185,8 @@ def main():
         "another conditioning to its first steps, s": new_steps,
     }
     for minutes, server_mb, page_mb in memory:
-        rows[f"memory of the server after {minutes:.0f} minutes, MB"] = server_mb
-        rows[f"heap of the page after {minutes:.0f} minutes, MB"] = page_mb
+        rows[f"memory of the server after {minutes:.1f} minutes, MB"] = server_mb
+        rows[f"heap of the page after {minutes:.1f} minutes, MB"] = page_mb
     for name, value in rows.items():
         print(f"{name:56} {value:8.1f}")
 
