@@ -32,9 +32,7 @@ from workbench.scores import asked
 from workbench.transfer import transfer
 from workbench.worker import Worker, aside
 
-LONGEST_CHUNK = (
-    0.1  # seconds that commands wait, but for knobs; each call costs, as it maps XLA's temporary memory anew
-)
+LONGEST_CHUNK = 0.1  # seconds that commands wait, but for knobs; a call maps XLA's temporary memory anew
 COMPILING = "compiling"
 ATLAS_SECONDS = 5.0  # between two atlases while training, coarse ones: a fine one holds up the frames for .25 s
 
@@ -42,7 +40,7 @@ ATLAS_SECONDS = 5.0  # between two atlases while training, coarse ones: a fine o
 class LiveRun:
     """A run that trains while one looks: configure, start, pause, step, set a knob, close.
 
-    `view` receives the frames; `points` fixed held-out images are placed in every plane, their labels only colour and
+    `view` receives the frames; `points` fixed training images are placed in every plane, their labels only colour and
     score. `max_fps` frames a second at most, each with new steps, and besides them those that show a moved knob.
     """
 
@@ -372,8 +370,8 @@ class LiveRun:
     def _publish(self, whole: bool = False):
         if self.state is None:
             return
-        period = 1.0 / self.max_fps
-        self._frame_due = max(self._frame_due + period, time.perf_counter() + period / 2)
+        now, period = time.perf_counter(), 1.0 / self.max_fps
+        self._frame_due = min(max(self._frame_due + period, now + period / 2), now + 1.5 * period)
         self.points.encode(self.trainer, self.state, whole, errors=self.view.colour_by == "error")
         self._shown = self._counted()
         frame = self.points.frame(self.trainer, self._shown, self.status, self._speed)

@@ -75,6 +75,16 @@ def test_a_knob_that_moves_while_steps_run_is_shown_at_once_and_followed_next(co
     assert shown == sorted(shown)
 
 
+def test_frames_of_moved_knobs_do_not_hold_up_those_of_training(live, screen):
+    live.step()
+    live.max_fps = 1
+    for tau in [2.0, 3.0] * 30:
+        live.follow(panel(live.trainer.config, tau=tau))
+    assert live.settled()
+    live.start()
+    screen.wait(lambda: screen.frames[-1].step > 1, timeout=30)
+
+
 def test_what_a_panel_shows_counts_and_not_how_it_came_there(live):
     config = live.trainer.config
     for knobs in (panel(config, tau=2.0), panel(config, tau=4.0, beta_c=0.0), panel(config), panel(config, tau=2.0)):
