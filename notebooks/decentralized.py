@@ -16,10 +16,12 @@ with app.setup(hide_code=True):
     from workbench.film import load_film
     from workbench.knobs import FRAME_RATES, configured
     from workbench.live import LiveRun
+    from workbench.memory import keep_freed_memory
     from workbench.presets import SHOWCASE, watched_config
 
     alt.data_transformers.disable_max_rows()
     use_compilation_cache()
+    keep_freed_memory()
 
 
 @app.cell(hide_code=True)
@@ -198,7 +200,7 @@ def _(channels, start, structure):
 
 @app.cell(hide_code=True)
 def _(config, frame_rate, knobs, live):
-    live.max_fps = frame_rate.value
+    live.pace.max_fps = frame_rate.value
     if config:
         live.configure(config)
         live.follow(knobs.value)

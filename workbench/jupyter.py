@@ -43,7 +43,7 @@ class Panel(widgets.HBox):
         self.fault, self.live_rows, self.charts = widgets.HTML(), widgets.VBox(), widgets.HTML()
         self.release = widgets.Button(description="all knobs back on schedule", layout={"width": "auto"})
         self.frame_rate = widgets.IntSlider(
-            run.max_fps, *FRAME_RATES, description="frames a second", layout={"width": "auto"}
+            run.pace.max_fps, *FRAME_RATES, description="frames a second", layout={"width": "auto"}
         )
         self.frame_rate.style.description_width = "initial"
         self.buttons = {name: widgets.Button(description=name, layout={"flex": "1"}) for name in COMMANDS}
@@ -101,11 +101,14 @@ class Panel(widgets.HBox):
         self.channels.observe(self.put_back, "value")
         self.release.on_click(self.put_back)
         self.view.observe(self._explain, "given")
-        self.frame_rate.observe(lambda change: self._tell(lambda run: setattr(run, "max_fps", change["new"])), "value")
+        self.frame_rate.observe(self._set_frame_rate, "value")
         self.clock.observe(self.draw_charts, "value")
         for button in self.buttons.values():
             button.on_click(lambda pressed: self._tell(COMMANDS[pressed.description]))
             button.on_click(self._tick)
+
+    def _set_frame_rate(self, change: dict[str, Any]):
+        self._tell(lambda run: setattr(run.pace, "max_fps", change["new"]))
 
     def _tell(self, command: Callable[[LiveRun], Any]):
         """Pass a command on to the run, if there still is one."""

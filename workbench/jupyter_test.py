@@ -20,6 +20,7 @@ from workbench.jupyter import CHARTS_EVERY_MS, GONE, Panel
 from workbench.knob_widgets import slider
 from workbench.knobs import CHANNELS, FRAME_RATES, STRUCTURAL, log_steps
 from workbench.live import LiveRun
+from workbench.pace import Pace
 
 OFF = STAGES | {"curriculum.enabled": False}
 
@@ -28,7 +29,7 @@ class Recorder:
     """A run that keeps the commands it is given."""
 
     def __init__(self):
-        self.view, self.dataset, self.max_fps = ChannelView(), SimpleNamespace(class_names=("a", "b")), 10.0
+        self.view, self.dataset, self.pace = ChannelView(), SimpleNamespace(class_names=("a", "b")), Pace(10.0)
         self.curves, self.told = [], []
 
     def __getattr__(self, name):
@@ -137,7 +138,7 @@ def test_labels_given_on_the_planes_let_their_weight_act(run, panel):
 
 def test_the_frame_rate_is_the_runs(run, panel):
     panel.frame_rate.value = 24
-    assert run.max_fps == 24
+    assert run.pace.max_fps == 24
 
 
 def test_all_knobs_go_back_on_schedule(run, panel):

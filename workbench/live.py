@@ -27,30 +27,28 @@ from workbench.film import Film
 from workbench.frame import frame_scale
 from workbench.given import Given
 from workbench.knobs import as_shown
+from workbench.pace import Pace
 from workbench.points import Points
 from workbench.scores import asked
 from workbench.transfer import transfer
 from workbench.worker import Worker, aside
 
-LONGEST_CHUNK = 0.1  # seconds that commands wait, but for knobs; a call maps XLA's temporary memory anew
 COMPILING = "compiling"
-ATLAS_SECONDS = 5.0  # between two atlases while training, coarse ones: a fine one holds up the frames for .25 s
 
 
 class LiveRun:
     """A run that trains while one looks: configure, start, pause, step, set a knob, close.
 
     `view` receives the frames; `points` fixed training images are placed in every plane, their labels only colour and
-    score. `max_fps` frames a second at most, each with new steps, and besides them those that show a moved knob.
+    score. `pace` tells when a frame is due, each with new steps; besides them there are those that show a moved knob.
     """
 
     def __init__(self, view: ChannelView, dataset: Dataset, points: int = 1000, max_fps: float = 10.0):
-        self.view, self.dataset, self.max_fps = view, dataset, max_fps
+        self.view, self.dataset, self.pace = view, dataset, Pace(max_fps)
         self.trainer: Trainer | None = None
         self.state: State | None = None
         self._wanted: Config | None = None  # what the next run is of
         self._shown: State | None = None
-        self._atlas_due = self._frame_due = 0.0
         self.points = Points(dataset, points)
         self.curves: list[Row] = []
         self.status = "ready"
@@ -60,7 +58,6 @@ class LiveRun:
         self.film = Film()
         self.given = Given(len(dataset.y_train))
         self.error: Exception | None = None
-        self._step_seconds, self._speed = LONGEST_CHUNK, 0.0
         self._compiled: Future | None = None  # done once the present model's steps are compiled
         self._ahead: tuple[Config, Future] | None = None  # likewise those of a run that is still to come
         self._waiting: list[threading.Event] = []  # of those who wait until it has settled
@@ -225,7 +222,7 @@ class LiveRun:
         self._label(trainer)
         state, kept = transfer(*old, trainer) if keep and self.trainer else (trainer.init(), "starts anew")
         self.trainer, self.state, self._saved, self._wanted = trainer, state, False, config
-        self._step_seconds, self._speed = LONGEST_CHUNK, 0.0
+        self.pace.forget()
         self._compiled = self._ahead[1] if self._ahead and self._ahead[0] == config else None
         if state.step == 0:
             self.curves, self.film = [], Film()
@@ -319,14 +316,11 @@ class LiveRun:
                 self._publish(whole=not trains)
 
     def _chunk(self):
-        steps = self._steps_asked or max(1, round(self._chunk_seconds / self._step_seconds))
         before = int(self.state.step)
-        columns, seconds = self._advance(steps)
+        columns, seconds = self._advance(self._steps_asked or self.pace.steps)
         taken = int(self.state.step) - before
         self._steps_asked = max(0, self._steps_asked - taken)
-        seconds /= taken
-        self._step_seconds = 0.8 * self._step_seconds + 0.2 * seconds if self._speed else seconds
-        self._speed = self.trainer.config.train.batch_size / self._step_seconds
+        self.pace.took(taken, seconds)
         self.curves = with_chunk(self.curves, self.epoch, columns)
         done = self.epoch >= self.trainer.config.train.epochs
         if self._training and done:
@@ -356,32 +350,27 @@ class LiveRun:
             self.state = state if self.state is before else as_shown(trainer, state, self._panel)
         return columns, seconds
 
-    @property
-    def _chunk_seconds(self) -> float:
-        return min(1.0 / self.max_fps, LONGEST_CHUNK)
-
     def _publish_due(self):
         """Show where the last steps ended, if they were not shown, it is time to, and the page is not behind."""
         new = self._shown is None or int(self._shown.step) != int(self.state.step)
-        early = self._chunk_seconds / 2
-        if self._training and new and time.perf_counter() + early > self._frame_due and self.view.keeps_up():
+        if self._training and new and self.pace.frame_due and self.view.keeps_up():
             self._publish()
 
     def _publish(self, whole: bool = False):
         if self.state is None:
             return
-        now, period = time.perf_counter(), 1.0 / self.max_fps
-        self._frame_due = min(max(self._frame_due + period, now + period / 2), now + 1.5 * period)
+        self.pace.frame_shown()
         self.points.encode(self.trainer, self.state, whole, errors=self.view.colour_by == "error")
         self._shown = self._counted()
-        frame = self.points.frame(self.trainer, self._shown, self.status, self._speed)
+        speed = self.pace.steps_per_second * self._config.train.batch_size
+        frame = self.points.frame(self.trainer, self._shown, self.status, speed)
         message = self.view.show(frame)
         if not self._saved and self.film.add(frame.epoch, frame.k_active, message):
             self.view.show_moments(self.film.listing())
-        if whole or time.perf_counter() > self._atlas_due:
+        if whole or self.pace.atlas_due:
             model, average, images = self.trainer.model, self.state.average, FINE if whole else COARSE
             self.view.show_atlas(build_atlas(model, average, frame_scale(frame), frame.sigma_range, images))
-            self._atlas_due = time.perf_counter() + ATLAS_SECONDS
+            self.pace.atlas_shown()
 
     def _counted(self) -> State:
         """The State with its tau counts of this moment, for the eye; training counts anew where an epoch ends."""

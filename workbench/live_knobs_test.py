@@ -77,7 +77,7 @@ def test_a_knob_that_moves_while_steps_run_is_shown_at_once_and_followed_next(co
 
 def test_frames_of_moved_knobs_do_not_hold_up_those_of_training(live, screen):
     live.step()
-    live.max_fps = 1
+    live.pace.max_fps = 1
     for tau in [2.0, 3.0] * 30:
         live.follow(panel(live.trainer.config, tau=tau))
     assert live.settled()
