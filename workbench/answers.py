@@ -8,7 +8,7 @@ import altair as alt
 import marimo as mo
 import numpy as np
 import polars as pl
-import scipy.stats
+import scipy
 from jaxtyping import Float
 from PIL import Image
 

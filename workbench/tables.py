@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import polars as pl
-import scipy.stats
+import scipy
 
 from workbench.experiments import EXPERIMENTS
 from workbench.rows import RESULTS, read

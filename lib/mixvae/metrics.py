@@ -1,6 +1,7 @@
 """What a run is judged by, on held-out images: clustering, usage, separation, calibration, estimator bias.
 
 Functions of concrete arrays. No figure is given from fewer than MINIMUM images: they raise ValueError instead.
+scikit-learn and the parts of SciPy come in where they are used: at once they take a second, and a view begins without.
 """
 
 import itertools
@@ -8,13 +9,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
-from scipy.special import entr
-from scipy.stats import spearmanr
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-from sklearn.metrics.cluster import contingency_matrix
-from sklearn.neighbors import KNeighborsClassifier
 
 MINIMUM = 100
 SPEARMAN_PIXELS = 1_000_000
@@ -25,23 +21,27 @@ def clustering_accuracy(channels: Int[np.ndarray, "n"], labels: Int[np.ndarray, 
 
     There may be more channels than labels, or fewer: what is left over is wrong. Images labelled -1 are left out.
     """
-    table = contingency_matrix(*_labelled(channels, labels))
-    return float(table[linear_sum_assignment(table, maximize=True)].sum() / table.sum())
+    table = _contingency(*_labelled(channels, labels))
+    return float(table[scipy.optimize.linear_sum_assignment(table, maximize=True)].sum() / table.sum())
 
 
 def majority_purity(channels: Int[np.ndarray, "n"], labels: Int[np.ndarray, "n"]) -> float:
     """Share of images that carry the commonest label of their channel. Images labelled -1 are left out."""
-    table = contingency_matrix(*_labelled(channels, labels))
+    table = _contingency(*_labelled(channels, labels))
     return float(table.max(axis=1).sum() / table.sum())
 
 
 def nmi(channels: Int[np.ndarray, "n"], labels: Int[np.ndarray, "n"]) -> float:
     """I(channel; label) over the arithmetic mean of their entropies, in [0, 1]. Images labelled -1 are left out."""
+    from sklearn.metrics import normalized_mutual_info_score
+
     return float(normalized_mutual_info_score(*_labelled(channels, labels), average_method="arithmetic"))
 
 
 def ari(channels: Int[np.ndarray, "n"], labels: Int[np.ndarray, "n"]) -> float:
     """Rand index adjusted for chance (Hubert and Arabie, 1985), 0 at chance. Images labelled -1 are left out."""
+    from sklearn.metrics import adjusted_rand_score
+
     return float(adjusted_rand_score(*_labelled(channels, labels)))
 
 
@@ -50,7 +50,7 @@ def effective_channels(usage: Float[np.ndarray, "k"]) -> float:
 
     Raises ValueError unless the entries are non-negative and sum to 1.
     """
-    return float(np.exp(entr(_checked_usage(usage)).sum()))
+    return float(np.exp(scipy.special.entr(_checked_usage(usage)).sum()))
 
 
 def active_channels(usage: Float[np.ndarray, "k"], threshold: float = 0.01) -> int:
@@ -66,6 +66,8 @@ def plane_separation(
     Leave-one-out, weighted by usage; `z` is the latent mean in the chosen channel. Images labelled -1 are left out, and
     so are channels with fewer than `neighbours + 1` images; raises ValueError when no channel remains.
     """
+    from sklearn.neighbors import KNeighborsClassifier
+
     channels, labels, z = _labelled(channels, labels, z)
     planes = [here for c in np.unique(channels) if (here := channels == c).sum() > neighbours]
     if not planes:
@@ -187,6 +189,14 @@ def _labelled(channels, labels, *others):
     return arrays
 
 
+def _contingency(channels, labels):
+    """Images by channel and label, those that occur."""
+    (used, row), (given, column) = (np.unique(a, return_inverse=True) for a in (channels, labels))
+    table = np.zeros((len(used), len(given)), int)
+    np.add.at(table, (row, column), 1)
+    return table
+
+
 def _checked_usage(usage):
     usage = np.asarray(usage, np.float64)
     if usage.ndim != 1 or not (usage >= 0).all() or not np.isclose(usage.sum(), 1, atol=1e-4):
@@ -209,4 +219,6 @@ def _spearman(error, sigma, pixels):
     """A stride prime to the pixels of an image visits every position of it."""
     stride = next(s for s in itertools.count(-(-error.size // SPEARMAN_PIXELS)) if math.gcd(s, pixels) == 1)
     error, sigma = error[::stride], sigma[::stride]
-    return math.nan if np.ptp(error) == 0 or np.ptp(sigma) == 0 else float(spearmanr(error, sigma).statistic)
+    return (
+        math.nan if np.ptp(error) == 0 or np.ptp(sigma) == 0 else float(scipy.stats.spearmanr(error, sigma).statistic)
+    )

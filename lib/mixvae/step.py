@@ -99,23 +99,39 @@ def run_steps(
     The terms come as columns whose first `steps` rows are filled.
     """
 
+    def batch(step: Array) -> Batch:
+        drawn = draw(data, step)
+        return drawn._replace(x=jax.lax.with_sharding_constraint(drawn.x, spread)) if spread else drawn
+
     def take(i: Array, state: tuple[Moving, dict]) -> tuple[Moving, dict]:
         moving, columns = state
         at = Knobs(*(k[i] for k in knobs))
-        key_loss, _ = step_keys(key, moving.step)
-        batch = draw(data, moving.step)
-        if spread:
-            batch = batch._replace(x=jax.lax.with_sharding_constraint(batch.x, spread))
-        grads, terms = jax.grad(objective, has_aux=True)(moving.params, key_loss, batch, at)
-        moving = descend(optimiser, ema, begun, moving, grads, at.learning_rate)
-        terms["gradient"] = optax.tree.norm(grads)
+        moving, terms = run_step(objective, optimiser, ema, begun, moving, key, batch(moving.step), at)
         return moving, {name: column.at[i].set(terms[name]) for name, column in columns.items()}
 
-    _, terms = jax.eval_shape(objective, moving.params, key, draw(data, moving.step), Knobs(*(k[0] for k in knobs)))
-    shapes = {name: term.shape for name, term in terms.items()} | {"gradient": ()}
-    columns = {name: jnp.zeros((len(knobs.tau), *shape)) for name, shape in shapes.items()}
+    first = ema, begun, moving, key, batch(moving.step), Knobs(*(k[0] for k in knobs))
+    _, terms = jax.eval_shape(partial(run_step, objective, optimiser), *first)
+    columns = {name: jnp.zeros((len(knobs.tau), *term.shape)) for name, term in terms.items()}
     done = jax.lax.fori_loop(0, steps, take, (moving, columns))
     return jax.lax.with_sharding_constraint(done, whole(spread)) if spread else done
+
+
+@partial(jax.jit, static_argnames=("objective", "optimiser"))  # so that it is traced once, for shapes and in the loop
+def run_step(
+    objective: Objective,
+    optimiser: optax.GradientTransformation,
+    ema: Float[Array, ""],
+    begun: Int[Array, ""],
+    moving: Moving,
+    key: Array,
+    batch: Batch,
+    knobs: Knobs,
+) -> tuple[Moving, dict[str, Array]]:
+    """One step, and its terms, the gradient's norm among them."""
+    key_loss, _ = step_keys(key, moving.step)
+    grads, terms = jax.grad(objective, has_aux=True)(moving.params, key_loss, batch, knobs)
+    moving = descend(optimiser, ema, begun, moving, grads, knobs.learning_rate)
+    return moving, terms | {"gradient": optax.tree.norm(grads)}
 
 
 def draw(data: Data, step: Int[Array, ""]) -> Batch:

@@ -16,7 +16,6 @@ from mixvae.invariance import router_objective
 from mixvae.model import MixVAE, build_model
 from mixvae.objective import build_objective
 from mixvae.on_disk import OnDisk
-from mixvae.regroup import regrouped
 from mixvae.schedules import curriculum_start, knobs_at, next_stage
 from mixvae.settings import check
 from mixvae.state import Start, State, moment
@@ -265,6 +264,8 @@ class Trainer:
 
         What is compared is the label-free loss of every start, and of what came of every regrouping.
         """
+        from mixvae.regroup import regrouped  # here: scikit-learn takes a second, and a view begins without
+
         loss = np.float32(self.label_free_loss(state))
         done = Start(state.params, state.average, state.optimiser, loss)
         best = done if loss < state.best.label_free else state.best

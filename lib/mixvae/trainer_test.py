@@ -218,7 +218,7 @@ def test_a_regrouping_begins_with_the_best_start_and_stays_only_if_it_is_better(
     losses, seen = iter([3.0, 1.0, 2.0]), []
     monkeypatch.setattr(trainer, "label_free_loss", lambda state: next(losses))
     monkeypatch.setattr(
-        "mixvae.trainer.regrouped",
+        "mixvae.regroup.regrouped",
         lambda model, params, *_: seen.append(params) or params | {"embeddings": 2 * params["embeddings"]},
     )
     state, _ = trainer.advance(trainer.init())
