@@ -158,7 +158,9 @@ class Trainer:
     def recount(self, state: State) -> State:
         """`state` with the tau counts taken afresh from the labelled images, if a tau-classifier is wanted."""
         known = np.flatnonzero((self.labels >= 0) & self.counts_labels)
-        q = responsibilities(self.model, state.average, self.x_train[known], state.knobs.k_active)
+        q = np.zeros((0, self.config.model.num_components), np.float32)
+        if len(known):
+            q = responsibilities(self.model, state.average, self.x_train[known], state.knobs.k_active)
         counts = tau_classifier.count(q, self.labels[known], self.num_classes, self.config.objective.alpha0)
         return state._replace(tau_counts=np.asarray(counts, np.float32))
 
