@@ -11,8 +11,10 @@ import jax
 from tqdm import tqdm
 
 from mixvae import load_config, load_dataset
+from mixvae.checkpoint import CONFIG, save
 from mixvae.config_file import override, read_yaml
-from mixvae.runs import CONFIG, Snapshot, fit, open_run, save, write_atomically
+from mixvae.folder import write_atomically
+from mixvae.runs import Snapshot, fit, open_run
 from mixvae.settings import nearest
 from workbench import presets, tables
 from workbench.cache import use_compilation_cache

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from mixvae.runs import Row
+from mixvae.checkpoint import Row
 
 TERMS = {
     "recon": "reconstruction",

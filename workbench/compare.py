@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from mixvae import Config, config_file, load_config, load_dataset
-from mixvae.runs import CHECKPOINT, CONFIG, Row, open_run
+from mixvae.checkpoint import CHECKPOINT, CONFIG, Row
+from mixvae.runs import open_run
 from workbench.channel_view import ChannelView
 from workbench.film import Film, load_film
 from workbench.live import LiveRun

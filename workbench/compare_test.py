@@ -5,9 +5,10 @@ import weakref
 
 import pytest
 
+from mixvae.checkpoint import CHECKPOINT, CONFIG, save
 from mixvae.config_file import override
 from mixvae.example_runs import tiny_config, tiny_dataset
-from mixvae.runs import CHECKPOINT, CONFIG, fit, save
+from mixvae.runs import fit
 from workbench import compare
 from workbench.channel_view import ChannelView
 from workbench.film import Film

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mixvae.runs import Row
+from mixvae.checkpoint import Row
 
 POINTS_PER_EPOCH = 40
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flax import serialization
 
-from mixvae.runs import write_atomically
+from mixvae.folder import write_atomically
 
 MOST = 120  # moments kept; MNIST's have some 60 kB each
 APART = 0.02  # epochs between two moments at first

@@ -11,12 +11,12 @@ from jaxtyping import Array, Float
 from scipy.special import softmax
 
 from mixvae import State, Trainer
+from mixvae.checkpoint import Row
 from mixvae.estimators import measure
 from mixvae.losses import all_channel_tax, kl_latents, kl_normal
 from mixvae.metrics import EstimatorBias, effective_channels
 from mixvae.objective import Objective
 from mixvae.routing import lock
-from mixvae.runs import Row
 from workbench.charts import LINE, PAGE, Rows, title
 
 CHOICE = "#ee7733"

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from mixvae import Config, Dataset, State, Trainer
+from mixvae.checkpoint import Row
 from mixvae.data import draw_labels
 from mixvae.inference import BATCH
-from mixvae.runs import Row, Snapshot, build_trainer
+from mixvae.runs import Snapshot, build_trainer
 from mixvae.tau_classifier import UNLABELLED
 from workbench.atlas import COARSE, FINE, build_atlas
 from workbench.channel_view import ChannelView

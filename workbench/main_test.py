@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mixvae.runs import CHECKPOINT, CONFIG, PREVIOUS
+from mixvae.checkpoint import CHECKPOINT, CONFIG, PREVIOUS
 from workbench import __main__ as command
 from workbench.__main__ import main
 from workbench.film import FILE, load_film

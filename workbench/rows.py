@@ -6,8 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from mixvae.lock import locked
-from mixvae.runs import write_atomically
+from mixvae.folder import locked, write_atomically
 
 RESULTS = Path(__file__).parent.parent / "data" / "results"
 

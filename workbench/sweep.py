@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import jax
 
 from mixvae import Config, Dataset, load_dataset
+from mixvae.checkpoint import save
 from mixvae.config_file import dump_config
 from mixvae.ensemble import fit_together
-from mixvae.runs import Snapshot, fit, save, write_atomically
+from mixvae.folder import write_atomically
+from mixvae.runs import Snapshot, fit
 from workbench.cache import use_compilation_cache
 from workbench.cluster import on_cluster
 from workbench.details import Details

@@ -1,5 +1,7 @@
 """A small config and a small data set that tests train on: equal shapes everywhere, so that code is compiled once."""
 
+import os
+
 import jax
 import numpy as np
 
@@ -50,3 +52,8 @@ def tiny_dataset() -> Dataset:
 def same(a, b) -> bool:
     """Two trees of equal structure whose arrays hold the same numbers, bit by bit."""
     return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def files(folder) -> set[str]:
+    """The names of what a folder holds."""
+    return set(os.listdir(folder))

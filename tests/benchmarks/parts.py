@@ -20,8 +20,9 @@ import jax
 from measure import alternated, command, configured, machine, quartiles, seconds
 
 from mixvae import Config, Dataset, State, Trainer, load_dataset, predict
+from mixvae.checkpoint import load, save
 from mixvae.config_file import override
-from mixvae.runs import Snapshot, build_trainer, epoch_row, load, save
+from mixvae.runs import Snapshot, build_trainer, epoch_row
 from mixvae.step import draw
 from workbench.atlas import build_atlas
 from workbench.cache import use_compilation_cache

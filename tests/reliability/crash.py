@@ -31,9 +31,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import jax
 import numpy as np
 
-from mixvae import runs as saving
+from mixvae import folder as saving
+from mixvae.checkpoint import CHECKPOINT, PREVIOUS, read_checkpoint
 from mixvae.example_runs import STAGES, same, tiny_config, tiny_dataset
-from mixvae.runs import CHECKPOINT, PREVIOUS, fit, read_checkpoint
+from mixvae.runs import fit
 from reliability.table import Found, print_table, timed
 
 CONFIG = tiny_config(**STAGES, **{"train.epochs": 6})

@@ -20,11 +20,12 @@ import numpy as np
 import polars as pl
 from flax import serialization
 
+from mixvae.checkpoint import CHECKPOINT, CONFIG, MAGIC, VERSION, load, save
 from mixvae.config_file import load_config
 from mixvae.data import load_dataset
 from mixvae.example_files import images, png, save_npz, write_idx_folder
 from mixvae.example_runs import tiny_config, tiny_dataset
-from mixvae.runs import CHECKPOINT, CONFIG, MAGIC, VERSION, build_trainer, load, save
+from mixvae.runs import build_trainer
 from mixvae.sources import IDX_FILES
 from reliability.probes import Probes
 from workbench import __main__ as command

@@ -24,8 +24,9 @@ import jax
 import numpy as np
 
 from mixvae import Config, State
+from mixvae.checkpoint import save
 from mixvae.example_runs import tiny_config
-from mixvae.runs import build_trainer, open_run, save
+from mixvae.runs import build_trainer, open_run
 from reliability.held import Leak, flat, held
 from reliability.table import Found, print_table, timed
 from workbench.channel_view import ChannelView

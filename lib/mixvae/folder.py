@@ -1,10 +1,10 @@
-"""A folder for one writer at a time; a lock whose process was killed is none."""
+"""A folder for one writer at a time, where a killed process holds no lock; files written whole or not at all."""
 
 import errno
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -44,6 +44,23 @@ def lock(descriptor: int | None, folder: str | Path, wait: bool):
         ) from None
     except OSError as error:
         warnings.warn(f"{folder} cannot be locked ({error}); let one process at a time write into it", stacklevel=4)
+
+
+def write_atomically(path: Path, content: bytes):
+    """Write a file by rename, so that a reader finds the old content or the new; an OSError names the file."""
+    partial = partial_name(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise
 
 
 def partial_name(path: Path) -> Path:

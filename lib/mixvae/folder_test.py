@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from mixvae import lock
-from mixvae.lock import locked, partial_name, sweep_partials
-from mixvae.runs import CHECKPOINT, write_atomically
+from mixvae import folder
+from mixvae.checkpoint import CHECKPOINT
+from mixvae.folder import locked, partial_name, sweep_partials, write_atomically
 
 
 def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path):
@@ -23,16 +23,16 @@ def test_where_folders_have_no_locks_a_warning_says_so(tmp_path, monkeypatch):
     def unsupported(descriptor, operation):
         raise OSError("no locks available")
 
-    monkeypatch.setattr(lock.fcntl, "flock", unsupported)
+    monkeypatch.setattr(folder.fcntl, "flock", unsupported)
     with pytest.warns(UserWarning, match=r"cannot be locked \(no locks available\); let one process"), locked(tmp_path):
         pass
-    monkeypatch.setattr(lock, "fcntl", None)
+    monkeypatch.setattr(folder, "fcntl", None)
     with pytest.warns(UserWarning, match=r"cannot be locked \(this system has no flock\)"), locked(tmp_path):
         pass
 
 
 def test_a_folder_that_may_not_be_written_is_named_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock.os, "access", lambda folder, mode: False)
+    monkeypatch.setattr(folder.os, "access", lambda folder, mode: False)
     with pytest.raises(PermissionError, match="nothing can be written there") as caught, locked(tmp_path):
         pass
     assert caught.value.filename == str(tmp_path)
