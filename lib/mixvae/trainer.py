@@ -1,5 +1,6 @@
 """Training: one State in, one State out, any number of steps at a time."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -41,7 +42,7 @@ class Trainer:
     """Trains a MixVAE on uint8 images [N, H, W, C]; it never sees a test set.
 
     Images in memory are brought to the device whole, those that stay on disk a few steps at a time, to equal numbers.
-    `labels` [N] are -1 where unknown; `x_val` is what the plateau of the curriculum is judged on, if there is any.
+    `labels` [N] are -1 where unknown; a plateau is judged on `x_val`, or without any on some of these.
     Raises ValueError where the config cannot be trained on these images.
     """
 
@@ -252,14 +253,21 @@ class Trainer:
             state = self.next_start(state, epoch)
         if epoch <= train.starts_end:
             return self.recount(self.at_schedule(state))
-        loss = columns.get("validation_loss", columns["recon"] + columns["kl_z"]).mean()
-        moved = next_stage(self.config.curriculum, state.curriculum, epoch - train.starts_end, float(loss))
+        moved = next_stage(
+            self.config.curriculum, state.curriculum, epoch - train.starts_end, self.judge(state, columns)
+        )
         before = int(state.knobs.k_active)
         state = self.at_schedule(state._replace(curriculum=moved))
         after = int(state.knobs.k_active)
         if after > before and self.config.curriculum.unlock_init == "split":
             state = self.split(state, before, after)
         return self.recount(state)
+
+    def judge(self, state: State, columns: dict[str, np.ndarray]) -> float:
+        """The loss by which a plateau is told, nats: of the validation images, else of about JUDGED training images."""
+        if not state.curriculum.on or self.config.curriculum.unlock_epochs is not None:
+            return math.nan
+        return float(columns["validation_loss"][0]) if len(self.x_val) else self.evidence_loss(state, self.judged)
 
     def next_start(self, state: State, epoch: int) -> State:
         """The State with fresh weights, or the best so far regrouped; in the end with those of the lowest loss.

@@ -30,8 +30,9 @@ CONVOLUTIONS = {"model.encoder": "conv", "model.decoder": "conv", "model.width":
         STAGES | CONVOLUTIONS,
         {"objective.w_label": 5.0},
         {"train.starts": 1, "train.regroups": 1, "train.start_epochs": 1},
+        {"curriculum.enabled": True, "curriculum.k_active_schedule": [1, 3, 5], "curriculum.unlock_epochs": None},
     ],
-    ids=["conv", "labels", "starts"],
+    ids=["conv", "labels", "starts", "plateau"],
 )
 def test_numbers_do_not_depend_on_how_steps_are_divided(settings):
     trainer = make(**settings)
