@@ -77,11 +77,12 @@ def _(channels, config, fault, frame_rate, given, knobs, noted, release, start, 
 
 
 @app.cell(hide_code=True)
-def _(beside, live, others, unreadable):
+def _(beside, config, others, start, unreadable):
     parts = [others, *([mo.callout(unreadable, kind="warn")] if unreadable else [])]
     if beside:
-        different = compare.differences(live.trainer.config, beside.config)
-        parts += [mo.ui.anywidget(beside.view), mo.ui.table(different, selection=None, label="settings that differ")]
+        different = compare.differences(config or start, beside.config)
+        about = "settings of the panel that differ from that run's"
+        parts += [mo.ui.anywidget(beside.view), mo.ui.table(different, selection=None, label=about)]
     mo.accordion({"Compare with another run": mo.vstack(parts)})
     return
 

@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ValueError, OSError, FloatingPointError, MemoryError, jax.errors.JaxRuntimeError) as error:
+        print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"interrupted; {arguments.resume}", file=sys.stderr)
@@ -90,13 +90,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parse_settings(pairs: list[str]) -> dict:
-    """['a.b=1'] -> {'a.b': 1}; values are read as in YAML. Raises ValueError for a pair without '='."""
+    """['a.b=1'] -> {'a.b': 1}; values are read as in YAML. ValueError for a pair without '=', or a key set twice."""
     for pair in pairs:
         if "=" not in pair:
             raise ValueError(f"--set {pair}: expected SECTION.KEY=VALUE, as in model.num_components=20")
-    split = (pair.split("=", 1) for pair in pairs)
+    split = [(key.strip(), value) for key, value in (pair.split("=", 1) for pair in pairs)]
+    keys = [key for key, _ in split]
+    if twice := {key for key in keys if keys.count(key) > 1}:
+        raise ValueError(f"--set {', '.join(sorted(twice))}: given more than once; leave one of them")
     try:
-        return {key.strip(): read_yaml(value) for key, value in split}
+        return {key: read_yaml(value) for key, value in split}
     except ValueError as error:
         raise ValueError(f"--set: {error}") from None
 
@@ -105,6 +108,8 @@ def train(arguments: argparse.Namespace) -> int:
     """Train with a progress bar and print the scores of the final epoch; of several processes the first alone tells."""
     config = override(presets.read_config(arguments.config), parse_settings(arguments.set))
     out, light = arguments.out, arguments.light
+    if light and not out:
+        raise ValueError("--light says what --out keeps of a run; give --out FOLDER too")
     if arguments.hosts:
         join(arguments.hosts)
     use_compilation_cache()
@@ -192,8 +197,10 @@ def run_sweep(arguments: argparse.Namespace) -> int:
 def write_report(arguments: argparse.Namespace) -> int:
     """Write the page of a saved run or of a notebook."""
     source = Path(arguments.source)
-    out = Path(arguments.out) if arguments.out else source.resolve().with_suffix(".html")
-    page = (offline(source) if source.suffix == ".py" else run_page(source)).encode()
+    notebook, home = source.suffix == ".py", source.resolve()
+    beside = home.with_suffix(".html") if notebook else home.with_name(f"{home.name}.html")  # a run may be named lr_0.1
+    out = Path(arguments.out) if arguments.out else beside
+    page = (offline(source) if notebook else run_page(source)).encode()
     write_atomically(out, page)
     print(f"{out}: {len(page) / 2**20:.1f} MB")
     return 0
@@ -210,7 +217,12 @@ def run_page(folder: Path) -> str:
 def fill_tables(arguments: argparse.Namespace) -> int:
     """Write the tables of documents."""
     for path in map(Path, arguments.document):
-        path.write_text(tables.filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+        try:
+            document = tables.filled(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        write_atomically(path, document.encode())
+        print(f"{path}: {len(tables.HEADER.findall(document))} tables")
     return 0
 
 

@@ -58,7 +58,7 @@ class ChannelView(anywidget.AnyWidget):
     colour_by = tr.Enum(("label", "certainty", "error", "usage"), "label").tag(sync=True)
     watched = tr.Bool(False)  # whether a browser has ever painted a frame
 
-    _scale: float | None = None
+    scale: float | None = None  # of the frame that is drawn: the latent at the edge of a plane
     _painted: int | None = None  # the number of the last frame that a browser painted, if any ever has
 
     def __init__(self, **traits: Any):
@@ -75,9 +75,9 @@ class ChannelView(anywidget.AnyWidget):
         """Draw `frame`; its message. Raises ValueError where its arrays do not fit each other or are not finite."""
         check(frame, len(self.points["labels"]))
         target = frame_scale(frame)
-        self._scale = target if self._scale is None else self._scale + EASING * (target - self._scale)
+        self.scale = target if self.scale is None else self.scale + EASING * (target - self.scale)
         with self.hold_sync():
-            self.frame, self.status, self.number = encode(frame, self._scale), frame.status, self.number + 1
+            self.frame, self.status, self.number = encode(frame, self.scale), frame.status, self.number + 1
         if self._painted is not None:
             self._sent.append((self.number, time.monotonic()))
         return self.frame
@@ -124,13 +124,13 @@ class ChannelView(anywidget.AnyWidget):
         self.given = {"images": images, "labels": labels, "points": points, "undo": undo, "fault": fault}
 
     def show_moments(self, moments: list[dict[str, float | str]], frames: Sequence[bytes] = ()) -> None:
-        """Which moments of the past can be gone to; the view is back in the present where these are of another run.
+        """Which moments of the past can be gone to; the view stays at its own, or is back in the present without it.
 
         Their `frames`, where they are sent along, need nobody to answer `moment`.
         """
         with self.hold_sync():
-            if len(moments) < len(self.moments):
-                self.moment = -1
+            shown = self.moments[self.moment] if self.moment >= 0 else None
+            self.moment = moments.index(shown) if shown in moments and len(moments) > 1 else -1
             self.moments, self.film = moments, b"".join(struct.pack("<I", len(frame)) + frame for frame in frames)
 
     def show_past(self, frame: bytes) -> None:

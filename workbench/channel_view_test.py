@@ -17,7 +17,7 @@ def test_the_scale_moves_slowly():
     view, scales = ChannelView(), []
     for factor in (1, 4, 4, 4):
         view.show(make_frame(z=np.full((K, N, 2), 2.0 * factor)))
-        scales.append(view._scale)
+        scales.append(view.scale)
     assert scales[0] == 3.0
     assert np.all(np.diff(scales) > 0) and scales[1] < 4.0 and scales[-1] < 8.0
 
@@ -128,6 +128,17 @@ def test_what_the_browser_asks_for_is_heard():
     assert heard == [{"do": "undo", "id": "1"}, {"do": "go", "moment": 1}]
     view.show_moments([{"epoch": 0.1, "event": ""}])
     assert view.moment == -1  # another run: nothing of the old one's past is left on screen
+
+
+def test_who_looks_at_a_moment_stays_there_while_the_film_is_thinned():
+    view = ChannelView()
+    moments = [{"epoch": epoch / 2, "event": ""} for epoch in range(9)]
+    view.show_moments(moments)
+    view.moment = 4
+    view.show_moments(moments[::2])
+    assert view.moment == 2 and view.moments[2]["epoch"] == 2.0
+    view.show_moments(moments[::3])
+    assert view.moment == -1
 
 
 def test_the_frames_of_a_past_are_sent_with_it_where_they_are_known():

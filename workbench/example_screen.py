@@ -23,6 +23,7 @@ class Screen:
         self.status = ""
         self.changed = threading.Condition()
         self.colour_by = "label"
+        self.scale = 1.0
         self.behind = False  # whether it has yet to paint what it was sent
 
     def set_points(self, labels, class_names, images):

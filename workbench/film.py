@@ -23,7 +23,7 @@ class Moment(NamedTuple):
 
 
 class Film:
-    """Moments of a run in their order; those before and after an unlock are always among them."""
+    """Moments of a run in their order, MOST of them; those before and after an unlock are the last to go."""
 
     def __init__(self, moments: list[Moment] | None = None):
         self.moments = moments or []
@@ -48,10 +48,11 @@ class Film:
         return True
 
     def _thin(self):
-        """Drop every other moment, but none beside an event."""
+        """Drop every other moment, but none beside an event unless these alone are too many."""
         events = {i + side for i, moment in enumerate(self.moments) if moment.event for side in (-1, 0)}
-        self.moments = [moment for i, moment in enumerate(self.moments) if i % 2 == 0 or i in events]
-        self.apart *= 2
+        kept = [moment for i, moment in enumerate(self.moments) if i % 2 == 0 or i in events]
+        self.moments = kept if len(kept) <= MOST * 3 // 4 else self.moments[::2]
+        self.apart = max(APART, 2 * (self.moments[-1].epoch - self.moments[0].epoch) / MOST)
 
     def listing(self) -> list[dict[str, float | str]]:
         """Epoch and event of every moment, for the view."""

@@ -25,6 +25,13 @@ def test_moments_are_few_and_about_equally_far_apart(steps):
         assert len(epochs) > MOST / 3
 
 
+def test_many_events_leave_room_for_what_comes_after(steps=6000):
+    film = filmed(steps, lambda step: 2 + (step // 2) % 2 if step < 600 else 10)
+    epochs = [moment.epoch for moment in film.moments]
+    assert len(epochs) <= MOST and epochs[0] == 0 and film.apart < 2.1 * (steps / 97) / MOST * 2
+    assert sum(epoch > 600 / 97 for epoch in epochs) > MOST / 4
+
+
 def test_the_frames_before_and_after_an_unlock_are_always_there():
     unlocks = (333, 4001, 4003)
     film = filmed(20_011, lambda step: 2 + sum(step >= at for at in unlocks))

@@ -25,7 +25,6 @@ from workbench.atlas import COARSE, FINE, build_atlas
 from workbench.channel_view import ChannelView
 from workbench.curves import with_chunk
 from workbench.film import Film
-from workbench.frame import frame_scale
 from workbench.given import Given
 from workbench.knobs import as_shown
 from workbench.pace import Pace
@@ -259,9 +258,10 @@ class LiveRun:
         return f"training the router alone: {which}"
 
     def _stop(self):
-        self._training, self._steps_asked = False, 0
-        self.status = "paused"
-        self._publish(whole=True)
+        if self._training or self._steps_asked:
+            self._training, self._steps_asked = False, 0
+            self.status = "paused"
+            self._publish(whole=True)
 
     def _step(self, steps: int):
         if self._saved:
@@ -271,8 +271,8 @@ class LiveRun:
     def _ask(self):
         images = asked(self.trainer, self.state)
         if (self.dataset.y_train[images] == UNLABELLED).all():
-            raise ValueError(f"{self.dataset.name} has no labels to ask for")
-        self._give(self.given.label, images, self.dataset.y_train[images], self._classes)
+            return self._show_given(f"{self.dataset.name} has no labels to ask for")
+        return self._give(self.given.label, images, self.dataset.y_train[images], self._classes)
 
     @property
     def _classes(self) -> int:
@@ -370,7 +370,7 @@ class LiveRun:
             self.view.show_moments(self.film.listing())
         if whole or self.pace.atlas_due:
             model, average, images = self.trainer.model, self.state.average, FINE if whole else COARSE
-            self.view.show_atlas(build_atlas(model, average, frame_scale(frame), frame.sigma_range, images))
+            self.view.show_atlas(build_atlas(model, average, self.view.scale, frame.sigma_range, images))
             self.pace.atlas_shown()
 
     def _counted(self) -> State:

@@ -1,6 +1,8 @@
 """LiveRun before a view that records: what every command does to the run, and what is said of it."""
 
+import dataclasses
 import gc
+import re
 import threading
 import weakref
 
@@ -9,13 +11,17 @@ import pytest
 
 import workbench.live
 from mixvae.config_file import override
-from mixvae.example_runs import STAGES, same, tiny_config
+from mixvae.example_runs import STAGES, UNLABELLED, same, tiny_config
 from mixvae.runs import Snapshot, fit
-from workbench.channel_view import ChannelView
+from workbench.channel_view import FOLDER, ChannelView
 from workbench.example_screen import DATASET, LONG, make, panel
 from workbench.film import Film, Moment
 
 pytestmark = pytest.mark.usefixtures("quiet")
+
+
+WORDS = (FOLDER / "words.js").read_text(encoding="utf-8")
+KNOWN = set(re.findall(r'"?([a-z][a-z ]+)"?: [A-Z_]+[,\n]', WORDS))  # what the dot beside the status has a colour for
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +145,7 @@ def test_several_starts_are_told_apart(screen):
     live.start()
     screen.wait(lambda: screen.frames and screen.frames[-1].status == "finished")
     said = [frame.status for frame in screen.frames]
+    assert {words.split(":")[0] for words in [*said, *screen.said]} <= KNOWN
     alone = "training the router alone:"
     assert f"{alone} start 1 of 2" in said and f"{alone} start 2 of 2" in said and "training" in said
     assert f"{alone} the best start, regrouped, 1 of 1" in said
@@ -195,6 +202,25 @@ def test_training_after_a_saved_run_may_be_of_another_config(live, screen, saved
     assert live.settled() and live.status == "saved run" and live.state is saved.state
     live.step()
     assert live.settled() and live.trainer.config == other and live.state.step == 1
+
+
+def test_pausing_what_does_not_train_leaves_it_as_it_is(live, screen, saved):
+    live.show(saved)
+    live.pause()
+    assert live.settled() and live.status == screen.status == "saved run"
+
+
+def test_asking_where_nothing_is_labelled_is_answered_and_training_goes_on(screen):
+    none = {f"y_{split}": np.full_like(getattr(DATASET, f"y_{split}"), -1) for split in ("train", "val", "test")}
+    unlabelled = dataclasses.replace(DATASET, **none, class_names=())
+    live = workbench.live.LiveRun(screen, unlabelled, points=100, max_fps=200)
+    live.configure(tiny_config(**LONG, **UNLABELLED))
+    live.start()
+    screen.wait_for_training(1)
+    live.ask()
+    screen.wait_for_training(2)
+    assert screen.given["fault"] == "tiny has no labels to ask for" and live.error is None
+    live.close()
 
 
 # --- speed, and what is said of compiling

@@ -158,6 +158,8 @@ FAULTS = {
     "contradiction": (["--set", "model.num_components=1"], "needs model.num_components > 1"),
     "no equals sign": (["--set", "model.width"], "--set model.width: expected SECTION.KEY=VALUE"),
     "not YAML": (["--set", "model.hidden_dims=[1, 2"], "--set: "),
+    "a key twice": (["--set", "train.seed=1", "--set", "train.seed=2"], "--set train.seed: given more than once"),
+    "light of nothing": (["--light"], "--light says what --out keeps of a run"),
     "unknown data": (["--set", "data.name=digitz"], "unknown data set 'digitz': did you mean 'digits'?"),
     "missing data": (["--set", "data.name=no/such.npz"], "no/such.npz: no such file or folder"),
 }
@@ -207,10 +209,10 @@ def test_a_folder_with_another_run_is_a_fault_that_leaves_it_alone(tmp_path, cap
 
 
 def test_a_run_becomes_a_page_beside_its_folder(tmp_path, capsys):
-    assert main(train("--out", str(tmp_path / "mine"), **{"train.epochs": "1"})) == 0
-    assert main(["report", str(tmp_path / "mine")]) == 0
-    assert "<h1>mine</h1>" in (tmp_path / "mine.html").read_text(encoding="utf-8")
-    assert str(tmp_path / "mine.html") in capsys.readouterr().out
+    assert main(train("--out", str(tmp_path / "rate_0.1"), **{"train.epochs": "1"})) == 0
+    assert main(["report", str(tmp_path / "rate_0.1")]) == 0
+    assert "<h1>rate_0.1</h1>" in (tmp_path / "rate_0.1.html").read_text(encoding="utf-8")
+    assert str(tmp_path / "rate_0.1.html") in capsys.readouterr().out
 
 
 def test_a_page_of_no_run_is_a_fault(tmp_path, capsys):
@@ -218,6 +220,15 @@ def test_a_page_of_no_run_is_a_fault(tmp_path, capsys):
     line = capsys.readouterr().err
     assert line.startswith("error: ") and "none" in line and len(line.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_tables_are_filled_whole_or_a_line_names_the_document(tmp_path, capsys):
+    document = tmp_path / "notes.md"
+    document.write_text("<!-- results: fashion -->\n<!-- end -->\n", encoding="utf-8")
+    assert main(["tables", str(document)]) == 0 and "notes.md: 1 table" in capsys.readouterr().out
+    document.write_text(broken := "<!-- results: fashion -->\n", encoding="utf-8")
+    assert main(["tables", str(document)]) == 1 and document.read_text(encoding="utf-8") == broken
+    assert f"error: {document}: the table of fashion has no end" in capsys.readouterr().err
 
 
 def test_what_cannot_be_trained_ends_with_a_line_that_says_so(capsys):

@@ -50,7 +50,8 @@ def exported(notebook: Path) -> str:
         page = out.read_text(encoding="utf-8") if out.exists() else ""
     failed = first_fault(page) if page else ""
     if failed or done.returncode:
-        raise ValueError(f"{notebook}: {failed or done.stderr.strip().splitlines()[-1]}")
+        said = done.stderr.strip().splitlines() or [f"its export ended silently, with exit code {done.returncode}"]
+        raise ValueError(f"{notebook}: {failed or said[-1]}")
     outputs = (output for cell in field(page, "session")["cells"] for output in cell["outputs"])
     if not any(shown for output in outputs for shown in output["data"].values()):
         raise ValueError(f"{notebook} shows nothing. {done.stderr.strip()}")

@@ -46,23 +46,21 @@ class Points:
 
         Reconstruction errors cost as much again, and come with the whole or where asked for.
         """
-        k, d = trainer.config.model.num_components, trainer.config.model.latent_dim
-        if self.z is None or self.z.shape != (k, len(self.x), d):
-            self.z, self.logits = np.zeros((k, len(self.x), d), np.float32), np.zeros((len(self.x), k), np.float32)
-            self.noise = np.random.default_rng(0).gumbel(size=(len(self.x), k)).astype(np.float32)
-            self.error, whole = np.zeros(len(self.x), np.float32), True
+        k, d, n = trainer.config.model.num_components, trainer.config.model.latent_dim, len(self.x)
+        z, logits, noise, error = self.z, self.logits, self.noise, self.error
+        if z is None or z.shape != (k, n, d):
+            z, logits, error = np.zeros((k, n, d), np.float32), np.zeros((n, k), np.float32), np.zeros(n, np.float32)
+            noise, whole = np.random.default_rng(0).gumbel(size=(n, k)).astype(np.float32), True
         starts = range(0, len(self.x), self.slice) if whole else [self.next]
         for start in starts:
             part = slice(start, start + self.slice)
-            logits, mean = encode(trainer.model, state.average, self.x[part])
-            self.logits[part], self.z[:, part] = logits, np.swapaxes(mean, 0, 1)
+            logits[part], mean = encode(trainer.model, state.average, self.x[part])
+            z[:, part] = np.swapaxes(mean, 0, 1)
             if whole or errors:
-                self.error[part] = misfit(trainer.model, state.average, self.x[part], mean, self.chosen(state, part))
-        self.next = (starts[-1] + self.slice) % len(self.x)
-
-    def chosen(self, state: State, part: slice) -> np.ndarray:
-        """The channels that images are routed to."""
-        return np.asarray(lock(self.logits[part], state.knobs.k_active)).argmax(1)
+                chosen = np.asarray(lock(logits[part], state.knobs.k_active)).argmax(1)
+                error[part] = misfit(trainer.model, state.average, self.x[part], mean, chosen)
+        self.z, self.logits, self.noise, self.error = z, logits, noise, error  # at once, for who reads meanwhile
+        self.next = (starts[-1] + self.slice) % n
 
     def frame(self, trainer: Trainer, state: State, status: str, speed: float) -> Frame:
         """One moment of training, as the view draws it."""

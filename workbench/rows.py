@@ -23,13 +23,15 @@ def of(job: dict[str, Any]) -> pl.Expr:
 
 
 def put(path: Path, job: dict[str, Any], *rows: dict[str, Any]):
-    """These rows in place of those of the same job; a figure that other rows lack is empty there.
+    """These rows in place of those of the same arm and seed; a figure that other rows lack is empty there.
 
-    The file is replaced by rename, and deleted with its last row.
+    Rows of an earlier config of the arm go with them. The file is replaced by rename, and deleted with its last row.
     """
     with locked(path.parent, wait=True):
         before = read(path.stem, path.parent)
-        after = before if before.is_empty() else before.filter(~of(job))
+        after = before
+        if not before.is_empty():
+            after = before.filter((pl.col("arm") != job["arm"]) | (pl.col("seed") != job["seed"]))
         if rows:
             after = pl.concat([after, pl.DataFrame([job | row for row in rows])], how="diagonal_relaxed")
         if after.is_empty():

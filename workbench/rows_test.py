@@ -2,7 +2,7 @@
 
 from workbench.rows import of, put, read
 
-ONE = {"arm": "a", "config_hash": "012345678901"}  # digits alone, and yet no number
+ONE = {"arm": "a", "seed": 0, "config_hash": "012345678901"}  # digits alone, and yet no number
 OTHER = ONE | {"arm": "b"}
 
 
@@ -12,14 +12,22 @@ def test_rows_of_a_job_are_replaced_and_go_with_the_file(tmp_path):
     put(path, OTHER, {"epoch": 7})
     put(path, ONE, {"epoch": 5}, {"epoch": 6}, {"epoch": 8})
     assert [(*row.values(),) for row in read("x", path.parent).to_dicts()] == [
-        ("b", "012345678901", 7),
-        *(("a", "012345678901", epoch) for epoch in (5, 6, 8)),
+        ("b", 0, "012345678901", 7),
+        *(("a", 0, "012345678901", epoch) for epoch in (5, 6, 8)),
     ]
     put(path, ONE)
     left = read("x", path.parent)
     assert left.height == left.filter(of(OTHER)).height == 1 and left.filter(of(ONE)).is_empty()
     put(path, OTHER)
     assert not path.exists() and read("x", path.parent).is_empty()
+
+
+def test_a_row_of_an_earlier_config_gives_way_and_that_of_another_seed_stays(tmp_path):
+    path = tmp_path / "x.csv"
+    put(path, ONE, {"nmi": 0.25})
+    put(path, ONE | {"seed": 1}, {"nmi": 0.5})
+    put(path, ONE | {"config_hash": "abcdefabcdef"}, {"nmi": 0.75})
+    assert [(row["seed"], row["nmi"]) for row in read("x", tmp_path).to_dicts()] == [(1, 0.5), (0, 0.75)]
 
 
 def test_where_nothing_changes_nothing_is_written(tmp_path):

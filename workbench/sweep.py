@@ -64,8 +64,8 @@ def jobs(experiment: str, arms: list[str] | None = None, seeds: list[int] | None
     plan = EXPERIMENTS[experiment]
     return [
         Job(experiment, arm, plan.arms[arm].config(seed))
-        for seed in (range(plan.seeds) if seeds is None else seeds)
-        for arm in (arms or plan.arms)
+        for seed in dict.fromkeys(range(plan.seeds) if seeds is None else seeds)
+        for arm in dict.fromkeys(arms or plan.arms)
     ]
 
 

@@ -115,6 +115,14 @@ def test_a_table_shows_what_was_run_and_the_command_for_what_was_not(small, monk
     assert tables.filled(document, tmp_path) == f"before\n<!-- results: small -->\n{text}<!-- end -->\nafter\n"
 
 
+def test_a_table_that_is_none_or_has_no_end_is_named_and_nothing_is_lost(small, tmp_path):
+    with pytest.raises(ValueError, match="the experiment 'smal' of a table does not exist; did you mean 'small'"):
+        tables.filled("<!-- results: smal -->\n<!-- end -->\n", tmp_path)
+    unclosed = "<!-- results: small -->\nbetween\n<!-- results: small -->\nold\n<!-- end -->\n"
+    with pytest.raises(ValueError, match="the table of small has no end; close it with <!-- end -->"):
+        tables.filled(unclosed, tmp_path)
+
+
 @pytest.mark.parametrize("figure, worst", [("mse", 1.2), ("mean_z2", 0.7), ("ence", 1.2), ("nmi", 0.7)])
 def test_the_worst_seed_is_by_what_the_figure_means(figure, worst):
     assert tables.cell(pl.DataFrame({figure: [0.9, 1.2, 0.7]}), figure).endswith(f"({worst:.4f})")

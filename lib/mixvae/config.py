@@ -102,6 +102,14 @@ class ObjectiveConfig(Section):
     use_tau_classifier: bool = setting(False, label="tau-classifier, names channels by counts of labels")
     alpha0: float = setting(1.0, 1e-6, 1e3, label="smoothing of the tau counts")
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.beta_start < 1 and not (self.beta_warmup_epochs or self.beta_ramp_epochs):
+            raise ValueError(
+                f"objective.beta_start={self.beta_start} would last no epoch; set objective.beta_warmup_epochs or "
+                "objective.beta_ramp_epochs above 0, or leave beta_start at 1"
+            )
+
 
 @dataclass(frozen=True)
 class AugmentConfig(Section):
@@ -179,6 +187,11 @@ class CurriculumConfig(Section):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.kl_boost_on_unlock > 1 and not self.boost_epochs:
+            raise ValueError(
+                f"curriculum.kl_boost_on_unlock={self.kl_boost_on_unlock} would last no epoch; set "
+                "curriculum.boost_epochs above 0, or leave the boost at 1"
+            )
         stages, epochs = self.k_active_schedule, self.unlock_epochs
         if not stages or list(stages) != sorted(set(stages)):
             raise ValueError(f"curriculum.k_active_schedule={list(stages)} must rise from stage to stage")

@@ -19,9 +19,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mixvae.metrics import EstimatorBias, estimator_bias
 from mixvae.objective import Objective
-from mixvae.routing import route
+from mixvae.routing import ESTIMATORS, route
 
-ESTIMATORS = ("straight_through", "gumbel", "exact")
 AT_ONCE = 25  # images that are decoded together, each by all channels
 
 

@@ -11,10 +11,11 @@ import pytest
 from scipy import stats
 
 from mixvae.config import Knobs
-from mixvae.estimators import ESTIMATORS, logit_gradients, measure
+from mixvae.estimators import logit_gradients, measure
 from mixvae.example_runs import UNLABELLED, tiny_config, tiny_images
 from mixvae.model import build_model
 from mixvae.objective import build_objective
+from mixvae.routing import ESTIMATORS
 
 B, H, W = 110, 12, 9
 X = tiny_images(B, seed=5).astype(np.float32) / 255

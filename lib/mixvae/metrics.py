@@ -64,7 +64,7 @@ def plane_separation(
     """Share of images whose label is that of their nearest neighbours in the plane of the channel they are routed to.
 
     Leave-one-out, weighted by usage; `z` is the latent mean in the chosen channel. Images labelled -1 are left out, and
-    so are channels with fewer than `neighbours + 1` images; raises ValueError when no channel remains.
+    so are channels with fewer than `neighbours + 1` images; raises ValueError where fewer than MINIMUM images remain.
     """
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -74,6 +74,7 @@ def plane_separation(
         raise ValueError(
             f"no channel holds {neighbours + 1} of the {len(z)} images; pass more images or fewer neighbours"
         )
+    _enough(sum(map(np.count_nonzero, planes)))
     right = [
         KNeighborsClassifier(neighbours).fit(z[here], labels[here]).predict(None) == labels[here] for here in planes
     ]

@@ -27,13 +27,14 @@ def regrouped(
 ) -> Any:
     """Weights whose router sends every astray part of a channel to the channel that it looks like.
 
-    The router's last layer alone is new, fitted to the images and their views; where no part is astray, none is.
+    The router's last layer alone is new, fitted to the images and their views; where no part is astray, or all images
+    would be in one channel, nothing is.
     """
     channel = responsibilities(model, params, x, k_active).argmax(1)
     features = router_features(model, params, x)
     with threadpool_limits(1):  # sums of several threads differ in their last bit
         moved = regroup(features, channel, np.asarray(x).reshape(len(x), -1))
-        if (moved == channel).all():
+        if (moved == channel).all() or len(np.unique(moved)) < 2:  # between one channel there is no choice to fit
             return params
         both = np.concatenate([features, router_features(model, params, views)])
         router = fitted_router(both, np.concatenate([moved, moved]), model.num_components)

@@ -74,6 +74,8 @@ def test_regrouping_changes_the_routers_last_layer_alone_and_only_where_somethin
     params = trainer.init().params
     monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels: channel)
     assert regrouped(trainer.model, params, x, x, 5) is params
+    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels: np.full_like(channel, 4))
+    assert regrouped(trainer.model, params, x, x, 5) is params
     wanted = np.arange(len(x)) % 3
     monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels: wanted)
     after = regrouped(trainer.model, params, x, x, 5)

@@ -26,11 +26,11 @@ class State(NamedTuple):
     optimiser: Any
     key: Array  # uint32 [2]: every random number follows from it and the step
     step: Array  # int32
-    knobs: Knobs  # of the next step, float32
+    knobs: Knobs  # of the last step, or where an epoch begins of the next; float32
     held: Knobs  # bool: taken off its schedule
     tau_counts: Array  # float32 [K, Y]
     curriculum: Curriculum
-    best: Start | tuple[()]  # of the starts so far; empty where there is one start
+    best: Start | tuple[()]  # of the starts so far; empty where train.starts is 0
 
 
 def moment(state: State, plan: Knobs, index: int) -> Knobs:

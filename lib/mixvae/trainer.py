@@ -18,7 +18,7 @@ from mixvae.model import MixVAE, build_model
 from mixvae.objective import build_objective
 from mixvae.on_disk import OnDisk
 from mixvae.schedules import curriculum_start, knobs_at, next_stage
-from mixvae.settings import check
+from mixvae.settings import check, nearest
 from mixvae.state import Start, State, moment
 from mixvae.step import (
     Coming,
@@ -72,6 +72,7 @@ class Trainer:
         self.judged = np.asarray(x_train[:: max(1, len(x_train) // JUDGED)])
         self.x_val = x_train[:0] if x_val is None else x_val
         self.steps_per_epoch = len(x_train) // size
+        self._epoch = (None, None, None)
         labels = np.full(len(x_train), tau_classifier.UNLABELLED) if labels is None else labels
         self.set_labels(labels, config.objective.use_tau_classifier)
 
@@ -107,18 +108,24 @@ class Trainer:
         return int(state.step) / self.steps_per_epoch
 
     def hold(self, state: State, **knobs: float) -> State:
-        """Take these knobs off their schedules and set them. Raises ValueError for a value out of a knob's range."""
+        """Take these knobs off their schedules and set them.
+
+        Raises ValueError for what is no knob, for a value out of its range, and for a share of a channel.
+        """
         for name, value in knobs.items():
-            section, field = LIVE[name]
+            section, field = LIVE[known(name)]
             high = self.config.model.num_components if name == "k_active" else field.metadata["high"]
             check(f"{section}.{name}", float(value), float, {**field.metadata, "high": high})
+            if name == "k_active" and value != int(value):
+                raise ValueError(f"routing.k_active={value} must be a whole number of channels")
         values = {name: np.float32(value) for name, value in knobs.items()}
         held = dict.fromkeys(knobs, np.bool_(True))
         return state._replace(knobs=state.knobs._replace(**values), held=state.held._replace(**held))
 
     def release(self, state: State, *names: str) -> State:
-        """Put these knobs back on their schedules."""
-        return self.at_schedule(state._replace(held=state.held._replace(**dict.fromkeys(names, np.bool_(False)))))
+        """Put these knobs back on their schedules. Raises ValueError for what is no knob."""
+        released = dict.fromkeys(map(known, names), np.bool_(False))
+        return self.at_schedule(state._replace(held=state.held._replace(**released)))
 
     def at_schedule(self, state: State) -> State:
         """`state` with the knobs that are not held where their schedules are now."""
@@ -153,8 +160,10 @@ class Trainer:
         """
         if np.shape(labels) != (len(self.x_train),):
             raise ValueError(f"labels have shape {np.shape(labels)}; expected ({len(self.x_train)},), one an image")
-        self.labels, self.counts_labels = np.asarray(labels, np.int32), counted
-        self._epoch = (None, None)
+        if np.min(labels) < tau_classifier.UNLABELLED or np.max(labels) >= self.num_classes:
+            found = f"labels run from {np.min(labels)} to {np.max(labels)}"
+            raise ValueError(f"{found}; expected 0 to {self.num_classes - 1}, or -1 where unknown")
+        self.labels, self.counts_labels = np.array(labels, np.int32), counted
 
     def recount(self, state: State) -> State:
         """`state` with the tau counts taken afresh from the labelled images, if a tau-classifier is wanted."""
@@ -173,8 +182,10 @@ class Trainer:
 
         The numbers do not depend on how steps are divided among calls. Where an epoch ends the curriculum moves and the
         tau counts are taken afresh. Raises FloatingPointError where a term is no longer finite, naming it; the State
-        that was passed in is still good.
+        that was passed in is still good. Raises ValueError for less than one step.
         """
+        if steps is not None and steps < 1:
+            raise ValueError(f"{steps} steps were asked for; ask for 1 or more, or for None to the epoch's end")
         left = self.steps_per_epoch - int(state.step) % self.steps_per_epoch
         goal, parts = int(state.step) + (left if steps is None else min(steps, left)), []
         while not parts or state.step < goal:
@@ -231,19 +242,20 @@ class Trainer:
 
     def reading(self, state: State) -> Epoch:
         """What the steps of this epoch read."""
-        epoch = int(state.step) // self.steps_per_epoch
-        name = (np.asarray(state.key).tobytes(), epoch)
-        if self._epoch[0] != name:
-            self._epoch = name, self.shuffled(state.key, epoch)
-        return self._epoch[1]
+        epoch, labels = int(state.step) // self.steps_per_epoch, self.labels
+        name, read_with, read = self._epoch
+        if name != (wanted := (np.asarray(state.key).tobytes(), epoch)) or read_with is not labels:
+            read = self.shuffled(state.key, epoch, labels)
+            self._epoch = wanted, labels, read  # another thread may have replaced the labels meanwhile
+        return read
 
-    def shuffled(self, key: Array, epoch: int) -> Epoch:
+    def shuffled(self, key: Array, epoch: int, labels: Int[np.ndarray, "n"]) -> Epoch:
         """An epoch of all images in random order, and a draw from those that have a label beside every batch."""
         first = epoch * self.steps_per_epoch
-        labelled = np.flatnonzero(self.labels >= 0) if (self.labels >= 0).any() else np.zeros(1, int)
+        labelled = np.flatnonzero(labels >= 0) if (labels >= 0).any() else np.zeros(1, int)
         drawn = labelled[drawn_labelled(key, first, self.steps_per_epoch, len(labelled))].astype(np.int32)
         order = shuffled(key, epoch, len(self.x_train), self.config.train.batch_size)
-        data = Data(self.x_train, order, jnp.asarray(drawn), jnp.asarray(self.labels[drawn]), table=None)
+        data = Data(self.x_train, order, jnp.asarray(drawn), jnp.asarray(labels[drawn]), table=None)
         return (EpochOnDisk if isinstance(self.x_train, OnDisk) else Epoch)(data, first)
 
     def end_epoch(self, state: State, columns: dict[str, np.ndarray]) -> State:
@@ -317,6 +329,13 @@ class Trainer:
         copied = [curriculum.split(key, self.model, p, parents, newcomers) for p in (state.params, state.average)]
         forgotten = curriculum.forget(self.model, state.optimiser, newcomers)
         return state._replace(params=copied[0], average=copied[1], optimiser=forgotten)
+
+
+def known(name: str) -> str:
+    """The name of a knob. Raises ValueError, with the nearest, for any other."""
+    if name not in LIVE:
+        raise ValueError(nearest(f"the knob {name!r}", name, LIVE))
+    return name
 
 
 def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

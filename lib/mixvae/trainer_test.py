@@ -1,6 +1,5 @@
 """Training on 48 images of 12 x 9 pixels: 5 channels, batches of 7."""
 
-import inspect
 from functools import partial
 
 import jax
@@ -271,10 +270,6 @@ def test_a_validation_loss_that_goes_wrong_is_named(monkeypatch):
         trainer.advance(trainer.init())
 
 
-def test_the_trainer_has_no_way_to_a_test_set():
-    assert not [name for name in inspect.signature(Trainer.__init__).parameters if "test" in name]
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -287,8 +282,39 @@ def test_what_cannot_be_trained_says_so(settings, message):
         make(**settings)
 
 
-def test_knobs_hold_every_live_setting_once():
-    assert Knobs._fields == tuple(LIVE) and len(set(Knobs._fields)) == len(Knobs._fields)
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda trainer, state: trainer.hold(state, taus=1), "the knob 'taus' does not exist; did you mean 'tau'"),
+        (lambda trainer, state: trainer.release(state, "taus"), "the knob 'taus' does not exist; did you mean 'tau'"),
+        (lambda trainer, state: trainer.hold(state, k_active=2.5), "routing.k_active=2.5 must be a whole number"),
+        (lambda trainer, state: trainer.advance(state, 0), "0 steps were asked for"),
+        (lambda trainer, state: trainer.advance(state, -1), "-1 steps were asked for"),
+        (lambda trainer, state: trainer.set_labels(np.full(48, 3)), "labels run from 3 to 3; expected 0 to 2"),
+        (lambda trainer, state: trainer.set_labels(np.full(48, -2)), "labels run from -2 to -2; expected 0 to 2"),
+    ],
+)
+def test_what_cannot_be_done_says_so(call, message):
+    trainer = make()
+    with pytest.raises(ValueError, match=message):
+        call(trainer, trainer.init())
+
+
+def test_labels_that_come_while_an_epoch_is_read_are_in_the_next_steps(monkeypatch):
+    trainer, labels = make(), np.arange(48) % 3
+    shuffled = trainer.shuffled
+
+    def slow(*arguments):
+        read = shuffled(*arguments)
+        trainer.set_labels(labels)
+        return read
+
+    state = trainer.init()
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "shuffled", slow)
+        trainer.reading(state)
+    drawn = trainer.reading(state).at(0)
+    assert np.array_equal(drawn.labels, labels[np.asarray(drawn.drawn)])
 
 
 def test_the_first_step_of_a_warm_up_trains():

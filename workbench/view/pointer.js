@@ -40,7 +40,7 @@ export function lassoed({ n, z, owner }, plan, { lenses, hidden, points }, { cha
 
 function describe({ owner, opacity, certainty, n }, { channel, point }, { labels, names }) {
   const responsibility = (opacity[channel * n + point] / 255).toFixed(2), sure = (certainty[point] / 255).toFixed(2);
-  const image = `${names[labels[point]] ?? "no label"} · image ${point} · routed to channel ${owner[point]}`;
+  const image = `${names[labels[point]] ?? "no label"} · point ${point} · routed to channel ${owner[point]}`;
   return `${image}\nresponsibility of channel ${channel}: ${responsibility} · certainty ${sure}`;
 }
 

@@ -4,7 +4,7 @@
 const MOST = 60, SIDE = 30; // images shown of a selection, and their pixels
 const SUGGESTED = 24;
 
-function makeSelection(root, look, { choose, ask, redraw }) {
+function makeSelection(root, look, { choose, ask }) {
   const box = make(root, "div", "cv-selection"), tools = make(box, "div", "cv-tools");
   const words = make(tools, "span", "cv-told cv-chosen"), names = make(box, "div", "cv-tools cv-names");
   const images = make(box, "canvas", "cv-images"), file = make(box, "input", "");

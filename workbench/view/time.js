@@ -14,7 +14,7 @@ function makeTime(root, go) {
     if (box.hidden) return;
     const last = moments.length, at = moment < 0 ? last : moment;
     slider.max = last;
-    if (document.activeElement !== slider || +slider.value > last || moment < 0) slider.value = at;
+    slider.value = at;
     const { epoch, event } = moments[Math.min(at, last - 1)];
     const said = moment < 0 ? "now" : `epoch ${epoch.toFixed(2)}${event ? `, ${event}` : ""}`;
     put(words, said);

@@ -20,7 +20,8 @@ function render({ model, el }) {
   let asked = 0, images = null, film = [], painted = 0, answering = 0;
   const latest = {};
   canvas.tabIndex = 0;
-  canvas.setAttribute("role", "img");
+  canvas.setAttribute("role", "application"); // so that a screen reader leaves it the arrow keys
+  canvas.setAttribute("aria-roledescription", "latent planes");
   told.setAttribute("aria-live", "polite");
 
   const redraw = () => (scheduled ||= requestAnimationFrame(paint));
@@ -32,6 +33,7 @@ function render({ model, el }) {
   const rewind = () => ((film = model.get("film") ? decodeFilm(model.get("film")) : []), renew());
   const choose = (points) => ((look.selected = points), redraw());
   const tell = (name, value) => (model.set(name, value), model.save_changes());
+  const add = (points, adds) => choose(adds ? [...new Set([...look.selected, ...points])] : points);
   const ask = (request) => tell("request", { ...request, id: `${Date.now()}.${asked++}` });
   const go = (moment) => (tell("moment", moment), redraw());
   const thumbs = () => {
@@ -170,14 +172,16 @@ function render({ model, el }) {
     const [[x, y]] = lasso.path, far = lasso.path.some(([a, b]) => Math.hypot(a - x, b - y) > CLICK);
     const hit = far ? null : nearest(frame, plan, look, lasso.channel, x, y);
     const found = far ? lassoed(frame, plan, look, lasso) : hit ? [hit.point] : [];
-    choose(lasso.adds ? [...new Set([...look.selected, ...found])] : found);
+    add(found, lasso.adds);
   }
+
+  const cancel = () => ((look.lasso = null), redraw()); // a touch that turned out to scroll the page
 
   function wheel(event) {
     const latent = frame && latentAt(frame, plan, look.lenses, event.offsetX, event.offsetY);
-    if (!latent) return;
-    event.preventDefault();
     const factor = 1.0015 ** -event.deltaY;
+    if (!latent || (factor < 1 && look.shared.zoom === 1)) return; // nothing to zoom out of: the page scrolls
+    event.preventDefault();
     look.shared = closer(look.shared, plan.tiles[latent.channel], plan, factor, event.offsetX, event.offsetY);
     redraw();
   }
@@ -186,12 +190,13 @@ function render({ model, el }) {
   function step(event) {
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (event.key === "Escape") return choose([]), leave();
-    if (event.key === "Enter" && look.hover) return choose([look.hover.point]);
+    if (event.key === "Enter" && look.hover) return add([look.hover.point], event.shiftKey);
     if (!moves[event.key] || !frame) return;
     event.preventDefault();
     const [first] = plan.tiles;
     pointer ??= [first.x + plan.side / 2, first.y + plan.side / 2];
-    pointer = pointer.map((at, axis) => at + STRIDE * moves[event.key][axis]);
+    const ends = [plan.width, plan.height];
+    pointer = pointer.map((at, axis) => Math.max(0, Math.min(ends[axis] - 1, at + STRIDE * moves[event.key][axis])));
     redraw();
   }
 
@@ -207,7 +212,7 @@ function render({ model, el }) {
     "change:status": redraw,
   };
   const heard = {
-    pointerdown: press, pointermove: move, pointerup: release, pointercancel: release, pointerleave: leave, blur: leave,
+    pointerdown: press, pointermove: move, pointerup: release, pointercancel: cancel, pointerleave: leave, blur: leave,
     keydown: step, wheel,
   };
   size.observe(root);
@@ -237,7 +242,8 @@ function labelsByPoint({ images, labels, points, undo, fault }, { names }) {
   const given = new Map(points.flatMap((point, i) => (point < 0 ? [] : [[point, names[labels[i]]]])));
   const count = images.length ? `${images.length} label${images.length > 1 ? "s" : ""} given` : "";
   const words = [count, fault].filter(Boolean).join(" · ");
-  const table = ["image,label", ...images.map((image, i) => `${image},${names[labels[i]]}`), ""].join("\n");
+  const quoted = (name) => `"${name.replaceAll('"', '""')}"`;
+  const table = ["image,label", ...images.map((image, i) => `${image},${quoted(names[labels[i]])}`), ""].join("\n");
   return Object.assign(given, { words, table, undo });
 }
 

@@ -2,7 +2,8 @@
 
 const GOOD = "#12a150", WAITING = "#d99a00", AT_REST = "#8a94a3", FAULT = "#d64545";
 const STATUS = {
-  ready: AT_REST, training: GOOD, finished: GOOD, paused: WAITING, compiling: WAITING, "saved run": AT_REST,
+  ready: AT_REST, training: GOOD, "training the router alone": GOOD, finished: GOOD, paused: WAITING, compiling: WAITING,
+  "saved run": AT_REST, "earlier moments of this run": AT_REST,
 };
 const SYSTEM_DARK = matchMedia("(prefers-color-scheme: dark)");
 
@@ -39,6 +40,7 @@ function putWords(words, status, frame, { image }) {
 
 // A legend of labels, whose entries hide and show their points, or a scale from low to high.
 function putLegend(legend, { points: { names, colours, labels }, tint, theme, hidden }, toggle) {
+  const focused = [...legend.children].indexOf(legend.getRootNode().activeElement);
   legend.replaceChildren();
   if (tint.low !== undefined) {
     make(legend, "span", "cv-key", tint.low);
@@ -54,6 +56,7 @@ function putLegend(legend, { points: { names, colours, labels }, tint, theme, hi
     make(key, "span", "cv-dot").style.background = colour;
     make(key, "span", "", name);
   }
+  legend.children[focused]?.focus();
 }
 
 // What colours mean, dots or images, one scale or one a plane, and how close.
