@@ -81,8 +81,7 @@ def _(beside, config, others, start, unreadable):
     parts = [others, *([mo.callout(unreadable, kind="warn")] if unreadable else [])]
     if beside:
         different = compare.differences(config or start, beside.config)
-        about = "settings of the panel that differ from that run's"
-        parts += [mo.ui.anywidget(beside.view), mo.ui.table(different, selection=None, label=about)]
+        parts += [mo.ui.anywidget(beside.view), mo.ui.table(different, selection=None, label="settings that differ")]
     mo.accordion({"Compare with another run": mo.vstack(parts)})
     return
 

@@ -64,7 +64,7 @@ def beside(run: Path | str, live: LiveRun) -> Beside:
     return Beside(view, config, saved.history)
 
 
-def differences(live: Config, other: Config) -> pl.DataFrame:
-    """The settings that differ: setting, live, other."""
-    rows = [(path, str(a), str(b)) for path, a, b in config_file.differences(live, other)]
-    return pl.DataFrame(rows, schema=["setting", "live", "other"], orient="row")
+def differences(panel: Config, other: Config) -> pl.DataFrame:
+    """The settings of the panel that differ from another run's: setting, panel, other."""
+    rows = [(path, str(a), str(b)) for path, a, b in config_file.differences(panel, other)]
+    return pl.DataFrame(rows, schema=["setting", "panel", "other"], orient="row")

@@ -19,6 +19,7 @@ def make_frame(**changes) -> Frame:
         z=rng.uniform(-2.9, 2.9, (K, N, 2)).astype(np.float32),
         opacity=rng.random((K, N), np.float32),
         channel=np.arange(N) % 3,
+        claim=rng.random(N, np.float32),
         certainty=rng.random(N, np.float32),
         error=rng.uniform(80, 300, N).astype(np.float32),
         mean=rng.random((K, H, W, C), np.float32),

@@ -1,7 +1,7 @@
 """One moment of training, checked, and as the bytes that a view is sent.
 
     u32 header length | JSON header, spaces up to a multiple of 4 | int16 z [K, N, 2] | uint8 opacity [K, N]
-    | uint8 channel [N] | uint8 certainty [N] | uint8 error [N] | uint8 mean [K, H, W, C]
+    | uint8 channel [N] | uint8 claim [N] | uint8 certainty [N] | uint8 error [N] | uint8 mean [K, H, W, C]
     | uint8 sigma [K, h, w], where there is one
 
 Little-endian throughout. 1.0 is 255; `errors` and `sigma_range` span 0 to 255, sigma averaged over a pixel's colours. A
@@ -36,7 +36,8 @@ class Frame(NamedTuple):
     z: Float[np.ndarray, "k n 2"]  # posterior means of N fixed images in every channel's plane
     opacity: Float[np.ndarray, "k n"]  # softmax((l + g) / tau), g fixed
     channel: Int[np.ndarray, " n"]  # argmax q(c|x)
-    certainty: Float[np.ndarray, " n"]  # in [0, 1]
+    claim: Float[np.ndarray, " n"]  # max q(c|x)
+    certainty: Float[np.ndarray, " n"]  # the claim, times what labels say of its channel where there are some
     error: Float[np.ndarray, " n"] | None  # -log p(x|z, e) of the chosen channel, nats
     mean: Float[np.ndarray, "k h w c"]  # what each channel decodes, in [0, 1]
     sigma: Float[np.ndarray, "k h w c"] | None  # [K, 1, 1, 1] where an image has one
@@ -57,7 +58,8 @@ def check(frame: Frame, points: int) -> None:
         raise ValueError(f"z: expected the {points} points of set_points, found {n}")
     if np.ndim(frame.mean) != 4 or frame.mean.shape[0] != k or frame.mean.shape[3] not in (1, 3):
         raise ValueError(f"mean: expected shape [K, H, W, C] = ({k}, H, W, 1 or 3), found {np.shape(frame.mean)}")
-    shapes = {"opacity": [(k, n)], "channel": [(n,)], "certainty": [(n,)], "usage": [(k,)], "titles": [(k,)]}
+    shapes = {"opacity": [(k, n)], "usage": [(k,)], "titles": [(k,)]}
+    shapes |= {name: [(n,)] for name in ("channel", "claim", "certainty")}
     if frame.error is not None:
         shapes["error"] = [(n,)]
     if frame.sigma is not None:
@@ -77,7 +79,7 @@ def check_values(frame: Frame) -> None:
     if not frame.sigma_range[0] < frame.sigma_range[1]:
         raise ValueError(f"sigma_range: expected low < high, found {frame.sigma_range}")
     optional = [name for name in ("sigma", "error") if getattr(frame, name) is not None]
-    for name in ("z", "opacity", "certainty", "mean", "usage", *optional):
+    for name in ("z", "opacity", "claim", "certainty", "mean", "usage", *optional):
         if bad := int(np.sum(~np.isfinite(getattr(frame, name)))):
             raise ValueError(f"{name}: expected finite numbers, found {bad} that are not; did training diverge?")
 
@@ -98,7 +100,8 @@ def encode(frame: Frame, scale: float) -> bytes:
     opacity[opacity < FAINTEST] = 0
     own = frame.channel == np.arange(len(z))[:, None]
     z[(opacity == 0) & ~own] = 0
-    points = z, opacity, frame.channel.astype(np.uint8), fractions(frame.certainty), fractions(error)
+    shares = map(fractions, (frame.claim, frame.certainty, error))
+    points = z, opacity, frame.channel.astype(np.uint8), *shares
     return message(header, frame.mean, frame.sigma, frame.sigma_range, points)
 
 

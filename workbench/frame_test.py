@@ -18,7 +18,7 @@ def sent(frame: Frame) -> dict:
     assert at % 4 == 0
     k, n = header["shape"]
     parts = {"z": ("<i2", (k, n, 2)), "opacity": ("u1", (k, n)), "channel": ("u1", (n,))}
-    parts |= {"certainty": ("u1", (n,)), "error": ("u1", (n,))}
+    parts |= dict.fromkeys(("claim", "certainty", "error"), ("u1", (n,)))
     parts["mean"] = ("u1", (k, *header["image"]))
     if header["sigma"]:
         parts["sigma_map"] = ("u1", (k, *header["sigma"]))
@@ -33,6 +33,7 @@ def test_every_array_comes_back_within_half_a_quantum():
     frame, got = make_frame(), sent(make_frame())
     np.testing.assert_allclose(got["z"] * got["scale"] / EDGE, frame.z, atol=0.51 * got["scale"] / EDGE)
     np.testing.assert_allclose(got["opacity"] / 255, frame.opacity, atol=0.51 / 255)
+    np.testing.assert_allclose(got["claim"] / 255, frame.claim, atol=0.51 / 255)
     np.testing.assert_allclose(got["certainty"] / 255, frame.certainty, atol=0.51 / 255)
     low, high = got["errors"]
     error = low + got["error"] / 255 * (high - low)

@@ -80,6 +80,7 @@ class Points:
             z=plane(self.z),
             opacity=softmax((locked + self.noise) / knobs.tau, axis=1).T,
             channel=channel,
+            claim=q.max(1),
             certainty=self.certainty(trainer, state, q),
             error=self.error,
             mean=np.asarray(mean),

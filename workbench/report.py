@@ -30,8 +30,9 @@ SENT = ("frame", "atlas", "images", "film")
 WHOLE = ("test_images", "active_channels")  # scores that are counts
 AGAIN = (
     "This config and these versions give the same numbers again on the same machine, bit by bit, also where training "
-    "is stopped and goes on. On another kind of device, another number of devices or with another version sums may be "
-    "taken in another order: the last digits may differ, and what follows, up to which channel takes which images."
+    "is stopped and goes on. On another kind of device, another number of devices or of cores, or with another version "
+    "sums may be taken in another order: the last digits may differ, and what follows, up to which channel takes which "
+    "images."
 )
 
 

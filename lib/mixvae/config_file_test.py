@@ -65,6 +65,10 @@ def mend(tree):
     train["start_epochs"] = min(train.get("start_epochs", 2), 40)
     alone = train.get("starts", 0) + train.get("regroups", 0)
     train["epochs"] = max(train.get("epochs", 50), alone * train["start_epochs"] + 1)
+    if not (objective.get("beta_warmup_epochs") or objective.get("beta_ramp_epochs")):
+        objective["beta_start"] = 1.0
+    if plan.get("boost_epochs") == 0:
+        plan["kl_boost_on_unlock"] = 1.0
     if not data.get("labels"):
         objective |= {"use_tau_classifier": False, "w_label": 0.0}
     elif objective.get("w_label"):

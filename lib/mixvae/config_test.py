@@ -110,6 +110,11 @@ def test_a_whole_number_will_do_where_a_number_is_asked():
             lambda: TrainConfig(starts=2, start_epochs=3, epochs=6),
             r"train\.starts=2 and train\.regroups=0 of .*=3 leave none .*=6 to .* above 6",
         ),
+        (lambda: ObjectiveConfig(beta_start=0.2), r"objective\.beta_start=0\.2 .* objective\.beta_warmup_epochs or"),
+        (
+            lambda: CurriculumConfig(kl_boost_on_unlock=2.0, boost_epochs=0),
+            r"kl_boost_on_unlock=2\.0 .* curriculum\.boost_epochs above 0",
+        ),
         (lambda: TrainConfig(regroups=1), r"train\.regroups=1 .* train\.starts=0; set train\.starts=1"),
         (
             lambda: Config(train=TrainConfig(starts=2)),

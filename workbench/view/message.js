@@ -19,8 +19,8 @@ function images({ image: [h, w, c], sigma }, take, count) {
 export function decode(view) {
   const { header, take } = open(view), [k, n] = header.shape;
   const z = new Int16Array(take(4 * k * n).slice().buffer); // a copy: the message may begin at an odd byte
-  const [opacity, owner, certainty, error] = [take(k * n), take(n), take(n), take(n)];
-  return { ...header, k, n, z, opacity, owner, certainty, error, ...images(header, take, k) };
+  const opacity = take(k * n), [owner, claim, certainty, error] = [take(n), take(n), take(n), take(n)];
+  return { ...header, k, n, z, opacity, owner, claim, certainty, error, ...images(header, take, k) };
 }
 
 export async function inflate(view) {

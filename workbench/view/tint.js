@@ -18,9 +18,10 @@ export function tintOf(frame, { labels, colours }, by) {
 
 const SHADE_COLOURS = shades(SHADES);
 
-// Points by rising certainty.
-export const leastSure = ({ n, certainty }, count) =>
-  Array.from({ length: n }, (_, i) => i).sort((a, b) => certainty[a] - certainty[b]).slice(0, count);
+const rising = (values, count) => Array.from(values.keys()).sort((a, b) => values[a] - values[b]).slice(0, count);
 
-// Points that no channel claims by half, the least sure first.
-export const unowned = (frame, count) => leastSure(frame, count).filter((i) => frame.certainty[i] < 128);
+// Points by rising certainty.
+export const leastSure = ({ certainty }, count) => rising(certainty, count);
+
+// Points that no channel claims by half, the least claimed first.
+export const unowned = ({ claim }, count) => rising(claim, count).filter((i) => claim[i] < 128);
