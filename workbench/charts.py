@@ -83,7 +83,7 @@ def terms_chart(frame: Rows, several: bool = False, width: int = 78, height: int
         .encode(
             color=alt.Color("run:N", title=None, legend=alt.Legend(orient="bottom")) if several else alt.value(LINE),
             x=alt.X("epoch:Q", title=None, axis=alt.Axis(tickCount=3, grid=False)),
-            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=2, format="~s")),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=2, format=".4~r")),
             tooltip=[alt.Tooltip("epoch:Q", format=".2f"), alt.Tooltip("value:Q", format=".4g")],
         )
         .properties(width=width, height=height)

@@ -43,9 +43,9 @@ class ModelConfig(Section):
     sigma_max: float = setting(0.5, 1e-3, 10.0, label="highest sigma, pixel units")
     sigma_per: str = choice("pixel", SIGMA_PER, label="one sigma per")
     component_embedding_dim: int = setting(16, 1, 1024, label="E, embedding size")
-    width: int = setting(16, 1, 1024, label="features of the convolutions, base")
-    hidden: int = setting(256, 1, 8192, label="features of the dense layer beside the convolutions")
-    hidden_dims: tuple[int, ...] = setting((128, 512), 1, 8192, label="dense decoder's layers; reversed, the encoder's")
+    width: int = setting(16, 2, 1024, label="features of the convolutions, base")  # of one, a layer norm would leave 0
+    hidden: int = setting(256, 2, 8192, label="features of the dense layer beside the convolutions")
+    hidden_dims: tuple[int, ...] = setting((128, 512), 2, 8192, label="dense decoder's layers; reversed, the encoder's")
 
     def __post_init__(self):
         super().__post_init__()
