@@ -143,7 +143,7 @@ def round_of(together: int, use: Callable) -> int:
     for live in lives:
         live.settled(600)
         live.pause()
-        if not live.settled(600) or live.error or live.view.status != "paused":
+        if not live.settled(600) or live.error or live.view.status not in ("paused", "saved run"):
             raise Leak(f"a view says {live.view.status}")
         if f'"step": {int(live.state.step)},'.encode() not in live.view.frame:
             raise Leak("a view does not show where training stands")
