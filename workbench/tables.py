@@ -12,7 +12,7 @@ from workbench.experiments import EXPERIMENTS
 from workbench.rows import RESULTS, read
 
 HEADER = re.compile(r"<!-- results: (\w+) -->\n")
-BLOCK = re.compile(rf"({HEADER.pattern})((?!<!-- results:).)*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(rf"({HEADER.pattern})(?:(?!<!-- results:).)*?(<!-- end -->)", re.DOTALL)
 HIGHER_IS_WORSE = ("nats", "mse", "kl_z", "ence", "seconds")
 DIGITS = {"active_channels": 1, "effective_channels": 2, "nats": 1, "cross_decoding": 1, "kl_z": 2, "seconds": 0}
 MISSING = " "
@@ -28,7 +28,7 @@ def filled(document: str, folder: Path = RESULTS) -> str:
             raise ValueError(nearest(f"the experiment {header[1]!r} of a table", header[1], EXPERIMENTS))
         if not BLOCK.match(document, header.start()):
             raise ValueError(f"the table of {header[1]} has no end; close it with <!-- end -->")
-    return BLOCK.sub(lambda block: block[1] + table(block[2], read(block[2], folder)) + block[4], document)
+    return BLOCK.sub(lambda block: block[1] + table(block[2], read(block[2], folder)) + block[3], document)
 
 
 def table(experiment: str, rows: pl.DataFrame) -> str:

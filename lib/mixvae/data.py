@@ -188,16 +188,18 @@ def _read(name_or_path: str | os.PathLike[str]) -> tuple[str, Source]:
         return str(name_or_path), NAMED[name_or_path]()
     try:
         path = Path(name_or_path).expanduser()
-        if name_or_path == "" or not path.exists():
-            raise _not_found(str(name_or_path))
+        missing = name_or_path == "" or not path.exists()
+    except (OSError, RuntimeError) as error:  # a home that nobody has, a name too long, a folder that is closed
+        raise ValueError(f"{name_or_path}: expected something readable, found {error}") from None
+    if missing:
+        raise _not_found(str(name_or_path))
+    try:
         if path.is_file() and path.suffix.lower() in READERS:
             return str(path), READERS[path.suffix.lower()](path)
         if path.is_dir():
             return str(path), _folder_reader(path)(path)
-    except FileNotFoundError:
-        raise
-    except (OSError, RuntimeError) as error:  # a home that nobody has, a name too long, a folder that is closed
-        raise ValueError(f"{name_or_path}: expected something readable, found {error}") from None
+    except PermissionError as error:
+        raise ValueError(f"{path}: expected something readable, found {error}") from None
     raise ValueError(f"{path}: expected a folder or a file ending in {' or '.join(READERS)}, found neither")
 
 

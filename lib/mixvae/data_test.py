@@ -138,6 +138,12 @@ def test_a_misspelt_name_is_answered_with_the_nearest(wrong, near):
         load_dataset(wrong)
 
 
+def test_a_path_that_cannot_be_looked_up_is_said_to_be_unreadable():
+    name = "a" * 300 + ".npz"
+    with pytest.raises(ValueError, match=f"{name}: expected something readable, found"):
+        load_dataset(name)
+
+
 @pytest.mark.parametrize("missing", ["no/such/folder", "missing.npz"])
 def test_a_missing_path_is_not_found(missing):
     with pytest.raises(FileNotFoundError, match=f"{missing}: no such file or folder"):
