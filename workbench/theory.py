@@ -71,7 +71,7 @@ def bound(
 
     def one(x: Array, logit: Array) -> dict[str, Array]:
         params = pixel(at_prior(jnp.stack([logit, 0.0])[None]), means, jnp.log(sigma))
-        batch = Batch(x.reshape(1, 1, 1, 1), x.reshape(1, 1, 1, 1), jnp.array([-1]), jnp.ones((2, 1)))
+        batch = Batch(x.reshape(1, 1, 1, 1), jnp.array([-1]), x.reshape(1, 1, 1, 1), jnp.array([-1]), jnp.ones((2, 1)))
         _, terms = objective(params, KEY, batch, EVIDENCE._replace(beta_c=beta_c))
         losses = objective.nll(params, None, jnp.eye(2), batch.x)
         return {name: terms[name] for name in ("recon", "kl_c", "loss")} | {"evidence": -logsumexp(-losses, b=0.5)}

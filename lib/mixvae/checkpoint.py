@@ -21,7 +21,7 @@ from mixvae.state import State
 from mixvae.trainer import Trainer
 
 MAGIC = "mixvae-run"
-VERSION = 3
+VERSION = 4
 CHECKPOINT, PREVIOUS, CONFIG = "run.msgpack", "previous.msgpack", "config.yaml"
 
 Row = dict[str, Any]

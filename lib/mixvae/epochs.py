@@ -59,6 +59,7 @@ class EpochOnDisk(Epoch):
         batch = self.order.shape[1]
         return self.data._replace(
             x=np.asarray(self.data.x[rows.ravel()]),
+            self_labels=np.asarray(self.data.self_labels)[rows.ravel()],
             order=places[:, :batch],
             drawn=places[:, batch:],
             labels=np.asarray(self.data.labels)[steps],

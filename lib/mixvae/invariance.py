@@ -64,19 +64,26 @@ class RouterTerms(NamedTuple):
 
 
 def router_objective(
-    logits_x: Float[Array, "b k"], logits_a: Float[Array, "b k"], k_active: int | Int[Array, ""]
+    logits_x: Float[Array, "b k"],
+    logits_a: Float[Array, "b k"],
+    k_active: int | Int[Array, ""],
+    self_labels: Int[Array, "b"] | int = -1,
 ) -> RouterTerms:
-    """inv = mean KL(stop_gradient(q(c|x)) || q(c|a)); H = entropy of the batch mean of q, h = mean entropy of q.
+    """inv = mean KL(target || q(c|a)); H = entropy of the batch mean of q, h = mean entropy of q.
 
-    H and h are each averaged over x and a; q = softmax over the unlocked channels (compare Ji et al., 2019). Raises
-    ValueError when the two logits differ in shape.
+    The target is stop_gradient(q(c|x)), or where an image has a self-label of an unlocked channel, that channel for
+    sure (compare Asano et al., 2020). H and h are each averaged over x and a; q = softmax over the unlocked channels
+    (compare Ji et al., 2019). Raises ValueError when the two logits differ in shape.
     """
     if logits_x.shape != logits_a.shape or logits_x.ndim != 2:
         raise ValueError(f"both logits are [B, K], one row an image; found {logits_x.shape} and {logits_a.shape}")
     log_q = jax.nn.log_softmax(lock(jnp.stack([logits_x, logits_a]), k_active))
     q, target = jnp.exp(log_q), jax.lax.stop_gradient(log_q[0])
+    taught = (self_labels >= 0) & (self_labels < k_active)
+    label = jax.nn.one_hot(self_labels, q.shape[-1])
+    inv = jnp.where(taught, -jnp.sum(label * log_q[1], -1), jnp.sum(jnp.exp(target) * (target - log_q[1]), -1))
     return RouterTerms(
-        inv=jnp.sum(jnp.exp(target) * (target - log_q[1]), axis=-1).mean(),
+        inv=inv.mean(),
         H=_entropy(q.mean(axis=1)).mean(),
         h=_entropy(q).mean(),
     )

@@ -108,6 +108,18 @@ def test_bounds_and_finite_gradients_at_any_confidence(seed, scale, k_active):
     assert jnp.isfinite(gradient).all()
 
 
+def test_a_self_label_of_an_unlocked_channel_takes_the_place_of_the_target():
+    own, taught = logits()
+    labels, k_active = np.array([-1, 2, 4]), 4  # none, one, and one that is locked
+    log_q = jax.nn.log_softmax(taught[:, :k_active])
+    expected = [router_objective(own[i : i + 1], taught[i : i + 1], k_active).inv for i in (0, 2)]
+    found = router_objective(own, taught, k_active, labels)
+    np.testing.assert_allclose(found.inv, (expected[0] - log_q[1, 2] + expected[1]) / 3, rtol=1e-5)
+    np.testing.assert_allclose(found[1:], router_objective(own, taught, k_active)[1:], rtol=1e-6)
+    gradient = jax.grad(lambda own: router_objective(own, taught, k_active, labels).inv)(own)
+    assert not gradient.any()
+
+
 def test_the_invariance_gradient_reaches_only_the_augmented_view():
     gradient = jax.grad(lambda both: router_objective(*both, K).inv)(logits())
     q_x, q_a = jax.nn.softmax(logits())

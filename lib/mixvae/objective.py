@@ -24,9 +24,10 @@ from mixvae.routing import lock, route
 
 
 class Batch(NamedTuple):
-    """What one step sees: images, a draw from the labelled ones (all -1 where there are none), the tau table."""
+    """What one step sees: images, their self-labels, a draw from the labelled ones, the tau table; -1 is no label."""
 
     x: Float[Array, "b h w c"]
+    self_labels: Int[Array, "b"]
     x_labelled: Float[Array, "m h w c"]
     labels: Int[Array, "m"]
     table: Float[Array, "k y"]
@@ -54,8 +55,9 @@ class Objective:
         def reconstruction(params: dict, posterior: Posterior, key: Array, x: Array, knobs: Knobs) -> dict[str, Array]:
             return {"recon": self.reconstruction(params, key, x, posterior, knobs)}
 
-        def invariance(params: dict, logits: Array, key: Array, x: Array, knobs: Knobs) -> dict[str, Array]:
-            return router_objective(logits, self.encode(params, self.view(key, x)).logits, knobs.k_active)._asdict()
+        def invariance(params: dict, logits: Array, key: Array, batch: Batch, knobs: Knobs) -> dict[str, Array]:
+            viewed = self.encode(params, self.view(key, batch.x)).logits
+            return router_objective(logits, viewed, knobs.k_active, batch.self_labels)._asdict()
 
         def label(params: dict, key: Array, batch: Batch, knobs: Knobs) -> dict[str, Array]:
             return {"label": self.label(params, key, batch, knobs)}
@@ -64,7 +66,7 @@ class Objective:
         decoded, recon = weighed(
             reconstruction, {"recon": knobs.w_evidence}, of=(decoding, posterior), given=(key_recon, batch.x, knobs)
         )
-        routed, router = weighed(invariance, w_router, of=(encoding, posterior.logits), given=(key_inv, batch.x, knobs))
+        routed, router = weighed(invariance, w_router, of=(encoding, posterior.logits), given=(key_inv, batch, knobs))
         labelled, labels = weighed(label, {"label": knobs.w_label}, of=(encoding,), given=(key_label, batch, knobs))
         kl_z = kl_latents(kl, q, self.kl_scope).mean()
         kl_c = kl_categorical(posterior.logits, knobs.k_active).mean()

@@ -27,7 +27,9 @@ def scene():
     table = rng.dirichlet(np.ones(Y), K).astype(np.float32)
     model = build_model(config, x.shape[1:])
     params = jax.jit(model.init)(jax.random.key(1), x)["params"]
-    return build_objective(config, model), params, Batch(x, x_labelled, np.array([0, -1, 2, 1]), table)
+    self_labels = np.arange(B) % (K + 1) - 1
+    batch = Batch(x, self_labels, x_labelled, np.array([0, -1, 2, 1]), table)
+    return build_objective(config, model), params, batch
 
 
 def written_out(objective, params, key, batch, knobs):
@@ -35,7 +37,8 @@ def written_out(objective, params, key, batch, knobs):
     posterior = objective.encode(params, batch.x)
     q = jax.nn.softmax(posterior.logits)
     kl = kl_latents(kl_normal(posterior.mean, posterior.log_var), q, objective.kl_scope).mean()
-    router = router_objective(posterior.logits, objective.encode(params, objective.view(key_inv, batch.x)).logits, K)
+    viewed = objective.encode(params, objective.view(key_inv, batch.x)).logits
+    router = router_objective(posterior.logits, viewed, K, batch.self_labels)
     recon = objective.reconstruction(params, key_recon, batch.x, posterior, knobs)
     evidence = recon + knobs.beta_z * kl + knobs.beta_c * kl_categorical(posterior.logits).mean()
     return (

@@ -5,21 +5,36 @@ a crossbar to the twos, is as sure of its channel and as invariant there as it w
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt8
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from mixvae.inference import responsibilities, router_features
 from mixvae.model import MixVAE
+from mixvae.on_disk import OnDisk
+from mixvae.tau_classifier import UNLABELLED
 
-PARTS = 6  # of a channel
+
+class Grain(NamedTuple):
+    """How finely channels are parted, and how sure it must be that a part is astray."""
+
+    parts: int  # of a channel
+    times: float  # as many neighbours in another channel as in its own move a part
+
+
+COARSE = Grain(6, 3.0)  # for a router of an epoch, by some thousand images
+FINE = Grain(24, 2.0)  # for one that is trained, by all of them
+
 NEIGHBOURS = 5  # of an image
-TIMES = 3.0  # as many neighbours in another channel as in its own move a part
+ASKED = 100  # images of a part, at most
+AMONG = 6_000  # images, about, that neighbours are looked for among: of more, a kind's own stragglers are the nearest
+MOST = 60_000  # images, about, that have self-labels
 
 
 def regrouped(
@@ -33,7 +48,7 @@ def regrouped(
     channel = responsibilities(model, params, x, k_active).argmax(1)
     features = router_features(model, params, x)
     with threadpool_limits(1):  # sums of several threads differ in their last bit
-        moved = regroup(features, channel, np.asarray(x).reshape(len(x), -1))
+        moved = regroup(features, channel, np.asarray(x).reshape(len(x), -1), COARSE)
         if (moved == channel).all() or len(np.unique(moved)) < 2:  # between one channel there is no choice to fit
             return params
         both = np.concatenate([features, router_features(model, params, views)])
@@ -42,35 +57,66 @@ def regrouped(
     return params | {"encoder": encoder | {"posterior": encoder["posterior"] | {"router": router}}}
 
 
-def regroup(
-    features: Float[np.ndarray, "n f"], channel: Int[np.ndarray, "n"], pixels: Float[np.ndarray, "n p"]
-) -> Int[np.ndarray, "n"]:
-    """The channels [N] after every part with TIMES as many nearest neighbours in another channel has moved there.
+def self_labels(model: MixVAE, params: Any, x: UInt8[Array | OnDisk, "n h w c"], k_active: int) -> Int[np.ndarray, "n"]:
+    """The channel of every image, after those of astray parts have changed; of more than MOST images, of some alone.
 
-    Neighbours are those of a part's images among all other images, by distance in pixels: its own crossed sevens are
-    nearest to a crossed seven, and would say nothing of where they belong.
+    The others have -1.
     """
-    moved = channel.copy()
-    for part in parts(features, channel):
-        others = np.setdiff1d(np.arange(len(pixels)), part)
-        if len(others) < NEIGHBOURS:
+    x, labels = x if isinstance(x, OnDisk) else np.asarray(x), np.full(len(x), UNLABELLED, np.int32)
+    some = evenly(len(x), MOST)
+    images = np.asarray(x[some])
+    channel = responsibilities(model, params, images, k_active).argmax(1)
+    features = router_features(model, params, images)
+    with threadpool_limits(1):
+        labels[some] = regroup(features, channel, images.reshape(len(images), -1), FINE)
+    return labels
+
+
+def regroup(
+    features: Float[np.ndarray, "n f"], channel: Int[np.ndarray, "n"], pixels: Array, grain: Grain
+) -> Int[np.ndarray, "n"]:
+    """The channels [N] after every part with `grain.times` as many nearest neighbours in another channel moved there.
+
+    Neighbours are those of a part's images among all other images, by distance in `pixels` [N, P]: its own crossed
+    sevens are nearest to a crossed seven, and would say nothing of where they belong.
+    """
+    moved, among = channel.copy(), evenly(len(pixels), AMONG)
+    others = jnp.asarray(pixels[among])
+    for part in parts(features, channel, grain.parts):
+        outside = np.isin(among, part, invert=True)
+        if outside.sum() < NEIGHBOURS:
             continue
-        nearest = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(pixels[others])
-        theirs = channel[others[nearest.kneighbors(pixels[part], return_distance=False)]]
+        asked = part[np.linspace(0, len(part) - 1, ASKED).astype(int)]  # of a small part, images more than once
+        theirs = channel[among[nearest(pixels[asked], others, outside)]]
         found = np.bincount(theirs.ravel(), minlength=channel.max() + 1)
-        if found.max() >= TIMES * found[channel[part[0]]]:
+        if found.max() >= grain.times * found[channel[part[0]]]:
             moved[part] = found.argmax()
     return moved
 
 
-def parts(features: Float[np.ndarray, "n f"], channel: Int[np.ndarray, "n"]) -> Iterator[Int[np.ndarray, "m"]]:
-    """The images of each of PARTS clusters of every channel, by k-means of what the router reads; none of a channel
+def evenly(count: int, most: int) -> Int[np.ndarray, "m"]:
+    """Numbers below `count` at equal distances, all of them or about `most`."""
+    return np.arange(0, count, max(1, round(count / most)))
+
+
+@jax.jit
+def nearest(x: Array, others: Array, allowed: Bool[Array, "n"]) -> Int[Array, "m NEIGHBOURS"]:
+    """The nearest of those `others` [N, P] that are allowed, for each of `x` [M, P]."""
+    x, others = x.astype(jnp.float32), others.astype(jnp.float32)
+    distance = jnp.sum(others**2, axis=1) - 2 * jnp.matmul(x, others.T, precision="highest")  # and |x|^2, squared
+    return jax.lax.top_k(jnp.where(allowed, -distance, -jnp.inf), NEIGHBOURS)[1]
+
+
+def parts(
+    features: Float[np.ndarray, "n f"], channel: Int[np.ndarray, "n"], count: int
+) -> Iterator[Int[np.ndarray, "m"]]:
+    """The images of each of `count` clusters of every channel, by k-means of what the router reads; none of a channel
     with fewer than two images a part.
     """
     for k in np.unique(channel):
         mine = np.flatnonzero(channel == k)
-        if len(mine) >= 2 * PARTS:
-            cluster = KMeans(PARTS, n_init=3, random_state=0).fit_predict(features[mine])
+        if len(mine) >= 2 * count:
+            cluster = KMeans(count, n_init=3, random_state=0).fit_predict(features[mine])
             yield from (mine[cluster == part] for part in np.unique(cluster))
 
 

@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mixvae import load_dataset
+from mixvae.example_files import save_npy_folder
 from mixvae.example_runs import tiny_config, tiny_dataset
 from mixvae.inference import responsibilities, router_features
 from mixvae.model import build_model
-from mixvae.regroup import PARTS, fitted_router, parts, regroup, regrouped
+from mixvae.regroup import COARSE, Grain, evenly, fitted_router, nearest, parts, regroup, regrouped, self_labels
 from mixvae.trainer import Trainer
 
 SIZES = {"first": 40, "second": 55, "astray": 12}
@@ -26,34 +28,71 @@ def blobs(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
 def test_a_part_that_looks_like_another_channel_moves_there_and_nothing_else():
     features, channel, pixels, place = blobs()
-    moved = regroup(features, channel, pixels)
+    moved = regroup(features, channel, pixels, COARSE)
     assert (moved[place == 2] == 1).all() and (moved[place < 2] == channel[place < 2]).all()
-    assert (regroup(features, moved, pixels) == moved).all()
+    assert (regroup(features, moved, pixels, COARSE) == moved).all()
 
 
 def test_a_part_that_is_near_both_stays():
     features, channel, pixels, place = blobs()
     pixels[place == 2] = pixels[place == 0][:12] + 0.1
-    assert (regroup(features, channel, pixels) == channel).all()
+    assert (regroup(features, channel, pixels, COARSE) == channel).all()
+
+
+def test_a_part_moves_only_where_it_has_as_many_neighbours_as_it_must():
+    features, channel, pixels, place = blobs()
+    pixels[place == 2] -= [4.5, 4.5, 0]  # halfway: some neighbours are in either channel
+    found = {times: (regroup(features, channel, pixels, Grain(6, times)) != channel).any() for times in (0.01, 100.0)}
+    assert found == {0.01: True, 100.0: False}
+
+
+def test_the_nearest_are_those_of_a_sorted_table_of_distances():
+    rng = np.random.default_rng(0)
+    x, others = rng.integers(0, 256, (7, 20), dtype=np.uint8), rng.integers(0, 256, (30, 20), dtype=np.uint8)
+    allowed = np.arange(30) % 3 > 0
+    distance = ((x[:, None].astype(float) - others) ** 2).sum(-1)
+    expected = np.argsort(np.where(allowed, distance, np.inf), axis=1)[:, :5]
+    np.testing.assert_array_equal(np.sort(nearest(x, others, allowed)), np.sort(expected))
+
+
+@pytest.mark.parametrize(("count", "most", "step"), [(59, 100, 1), (100, 59, 2), (1000, 99, 10)])
+def test_images_are_chosen_at_equal_distances(count, most, step):
+    np.testing.assert_array_equal(evenly(count, most), np.arange(0, count, step))
+
+
+def test_self_labels_are_the_channels_of_all_images_but_of_those_that_moved(monkeypatch, tmp_path):
+    dataset = tiny_dataset()
+    x = dataset.x_train
+    trainer = Trainer(tiny_config(), x, num_classes=3)
+    params = trainer.init().params
+    channel = responsibilities(trainer.model, params, x, 5).argmax(1)
+    np.testing.assert_array_equal(self_labels(trainer.model, params, trainer.x_train, 5), channel)
+    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels, grain: channel + 1)
+    on_disk = load_dataset(save_npy_folder(tmp_path / "own", x_train=x, x_test=x[:5])).x_train
+    np.testing.assert_array_equal(self_labels(trainer.model, params, on_disk, 5), channel + 1)
+    monkeypatch.setattr("mixvae.regroup.MOST", 20)
+    found = self_labels(trainer.model, params, x, 5)
+    assert found.dtype == np.int32 and (found[::2] == channel[::2] + 1).all() and (found[1::2] == -1).all()
 
 
 def test_the_names_of_channels_do_not_matter():
     features, channel, pixels, _ = blobs(1)
     names = np.array([7, 3])
-    np.testing.assert_array_equal(regroup(features, names[channel], pixels), names[regroup(features, channel, pixels)])
+    found = regroup(features, names[channel], pixels, COARSE)
+    np.testing.assert_array_equal(found, names[regroup(features, channel, pixels, COARSE)])
 
 
 def test_parts_divide_every_channel_that_is_large_enough():
     features, channel, _, _ = blobs()
     channel[:3] = 2  # three images are too few for parts
-    found = list(parts(features, channel))
-    assert len(found) == 2 * PARTS and all(len(set(channel[part])) == 1 for part in found)
+    found = list(parts(features, channel, 5))
+    assert len(found) == 2 * 5 and all(len(set(channel[part])) == 1 for part in found)
     np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.flatnonzero(channel < 2))
 
 
 def test_one_channel_alone_has_nowhere_to_move():
     features, channel, pixels, _ = blobs()
-    assert (regroup(features, 0 * channel, pixels) == 0).all()
+    assert (regroup(features, 0 * channel, pixels, COARSE) == 0).all()
 
 
 @pytest.mark.parametrize("channels", [2, 3], ids=["two", "three"])
@@ -72,12 +111,12 @@ def test_regrouping_changes_the_routers_last_layer_alone_and_only_where_somethin
     x = dataset.x_val / np.float32(255)
     trainer = Trainer(tiny_config(), dataset.x_train, num_classes=3)
     params = trainer.init().params
-    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels: channel)
+    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels, grain: channel)
     assert regrouped(trainer.model, params, x, x, 5) is params
-    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels: np.full_like(channel, 4))
+    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels, grain: np.full_like(channel, 4))
     assert regrouped(trainer.model, params, x, x, 5) is params
     wanted = np.arange(len(x)) % 3
-    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels: wanted)
+    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels, grain: wanted)
     after = regrouped(trainer.model, params, x, x, 5)
     assert (responsibilities(trainer.model, after, x, 5).argmax(1) == wanted).mean() > 0.9
     changed = [

@@ -29,6 +29,7 @@ class State(NamedTuple):
     knobs: Knobs  # of the last step, or where an epoch begins of the next; float32
     held: Knobs  # bool: taken off its schedule
     tau_counts: Array  # float32 [K, Y]
+    self_labels: Array  # int32 [N]: the channel that regrouping gave each training image, -1 where none
     curriculum: Curriculum
     best: Start | tuple[()]  # of the starts so far; empty where train.starts is 0
 

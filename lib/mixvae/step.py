@@ -31,6 +31,7 @@ class Data(NamedTuple):
     """What steps read: images, which of them are each step's batch, and which labelled ones are drawn beside it."""
 
     x: UInt8[Array, "n h w c"]
+    self_labels: Int[Array, "n"]
     order: Int[Array, "steps b"]
     drawn: Int[Array, "steps m"]
     labels: Int[Array, "steps m"]  # of those drawn; -1 where none has a label
@@ -137,7 +138,8 @@ def run_step(
 def draw(data: Data, step: Int[Array, ""]) -> Batch:
     """The batch of a step, and the labelled images beside it."""
     i = step % len(data.order)
-    return Batch(pixels(data.x, data.order[i]), pixels(data.x, data.drawn[i]), data.labels[i], data.table)
+    drawn = pixels(data.x, data.drawn[i])
+    return Batch(pixels(data.x, data.order[i]), data.self_labels[data.order[i]], drawn, data.labels[i], data.table)
 
 
 def pixels(x: UInt8[Array, "n h w c"], index: Int[Array, "b"]) -> Float[Array, "b h w c"]:

@@ -34,6 +34,7 @@ from mixvae.step import (
     run_steps,
     shuffled,
 )
+from mixvae.tau_classifier import UNLABELLED
 
 JUDGED = 5000  # training images, about, by which starts are compared, and the parents of newcomers chosen
 
@@ -73,7 +74,7 @@ class Trainer:
         self.x_val = x_train[:0] if x_val is None else x_val
         self.steps_per_epoch = len(x_train) // size
         self._epoch = (None, None, None)
-        labels = np.full(len(x_train), tau_classifier.UNLABELLED) if labels is None else labels
+        labels = np.full(len(x_train), UNLABELLED) if labels is None else labels
         self.set_labels(labels, config.objective.use_tau_classifier)
 
     def init(self, params: Any = None) -> State:
@@ -90,6 +91,7 @@ class Trainer:
             knobs=nothing,
             held=Knobs(*[np.bool_(False)] * len(Knobs._fields)),
             tau_counts=np.zeros((self.config.model.num_components, self.num_classes), np.float32),
+            self_labels=np.full(len(self.x_train), UNLABELLED, np.int32),
             curriculum=curriculum_start(self.config.curriculum),
             best=fresh if self.config.train.starts else (),
         )
@@ -160,7 +162,7 @@ class Trainer:
         """
         if np.shape(labels) != (len(self.x_train),):
             raise ValueError(f"labels have shape {np.shape(labels)}; expected ({len(self.x_train)},), one an image")
-        if np.min(labels) < tau_classifier.UNLABELLED or np.max(labels) >= self.num_classes:
+        if np.min(labels) < UNLABELLED or np.max(labels) >= self.num_classes:
             found = f"labels run from {np.min(labels)} to {np.max(labels)}"
             raise ValueError(f"{found}; expected 0 to {self.num_classes - 1}, or -1 where unknown")
         self.labels, self.counts_labels = np.array(labels, np.int32), counted
@@ -242,20 +244,22 @@ class Trainer:
 
     def reading(self, state: State) -> Epoch:
         """What the steps of this epoch read."""
-        epoch, labels = int(state.step) // self.steps_per_epoch, self.labels
-        name, read_with, read = self._epoch
-        if name != (wanted := (np.asarray(state.key).tobytes(), epoch)) or read_with is not labels:
-            read = self.shuffled(state.key, epoch, labels)
-            self._epoch = wanted, labels, read  # another thread may have replaced the labels meanwhile
+        epoch, labels = int(state.step) // self.steps_per_epoch, self.labels  # another thread may replace them
+        held = labels, state.self_labels  # so that no other array gets their ids
+        name, _, read = self._epoch
+        if name != (wanted := (np.asarray(state.key).tobytes(), epoch, *map(id, held))):
+            read = self.shuffled(state, epoch, labels)
+            self._epoch = wanted, held, read
         return read
 
-    def shuffled(self, key: Array, epoch: int, labels: Int[np.ndarray, "n"]) -> Epoch:
+    def shuffled(self, state: State, epoch: int, labels: Int[np.ndarray, "n"]) -> Epoch:
         """An epoch of all images in random order, and a draw from those that have a label beside every batch."""
-        first = epoch * self.steps_per_epoch
+        first, key = epoch * self.steps_per_epoch, state.key
         labelled = np.flatnonzero(labels >= 0) if (labels >= 0).any() else np.zeros(1, int)
         drawn = labelled[drawn_labelled(key, first, self.steps_per_epoch, len(labelled))].astype(np.int32)
         order = shuffled(key, epoch, len(self.x_train), self.config.train.batch_size)
-        data = Data(self.x_train, order, jnp.asarray(drawn), jnp.asarray(labels[drawn]), table=None)
+        self_labels = jnp.asarray(state.self_labels)
+        data = Data(self.x_train, self_labels, order, jnp.asarray(drawn), jnp.asarray(labels[drawn]), table=None)
         return (EpochOnDisk if isinstance(self.x_train, OnDisk) else Epoch)(data, first)
 
     def end_epoch(self, state: State, columns: dict[str, np.ndarray]) -> State:
@@ -265,6 +269,8 @@ class Trainer:
             state = self.next_start(state, epoch)
         if epoch <= train.starts_end:
             return self.recount(self.at_schedule(state))
+        if epoch == train.self_labelled_at:
+            state = self.self_labelled(state)
         moved = next_stage(
             self.config.curriculum, state.curriculum, epoch - train.starts_end, self.judge(state, columns)
         )
@@ -299,6 +305,12 @@ class Trainer:
         else:
             now = best
         return state._replace(params=now.params, average=now.average, optimiser=now.optimiser, best=best)
+
+    def self_labelled(self, state: State) -> State:
+        """`state` with the channel of every training image as its label, after those of astray parts have changed."""
+        from mixvae.regroup import self_labels
+
+        return state._replace(self_labels=self_labels(self.model, state.average, self.x_train, state.knobs.k_active))
 
     def label_free_loss(self, state: State) -> float:
         """w_inv inv - w_mi (2 H - h), nats, of about JUDGED training images by the averaged weights.
