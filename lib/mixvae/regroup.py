@@ -28,8 +28,8 @@ class Grain(NamedTuple):
     times: float  # as many neighbours in another channel as in its own move a part
 
 
-COARSE = Grain(6, 3.0)  # for a router of an epoch, by some thousand images
-FINE = Grain(24, 2.0)  # for one that is trained, by all of them
+COARSE = Grain(6, 3.0)  # all that a router of an epoch bears
+FINE = Grain(24, 2.0)  # for one that is trained, by all images
 
 NEIGHBOURS = 5  # of an image
 ASKED = 100  # images of a part, at most
@@ -68,7 +68,9 @@ def self_labels(model: MixVAE, params: Any, x: UInt8[Array | OnDisk, "n h w c"],
     channel = responsibilities(model, params, images, k_active).argmax(1)
     features = router_features(model, params, images)
     with threadpool_limits(1):
-        labels[some] = regroup(features, channel, images.reshape(len(images), -1), FINE)
+        for grain in (COARSE, FINE):  # a kind that fills several fine parts has its own beside each
+            channel = regroup(features, channel, images.reshape(len(images), -1), grain)
+    labels[some] = channel
     return labels
 
 
