@@ -20,8 +20,11 @@ LABEL_FREE = (  # what fast sets to make channels into classes, beside its netwo
 )
 SCALED = {"augment.scale": 0.25}  # more than fast's, since nothing here is regrouped
 SHARED = {"model.latent_layout": "shared"}
-NEVER = {"train.regroups": 0, "train.self_label_epoch": 0}
-UNREGROUPED = SCALED | NEVER | {"train.start_epochs": 2}  # no remedy hides what is compared
+UNREGROUPED = SCALED | {  # no remedy hides what is compared
+    "train.start_epochs": 2,
+    "train.regroups": 0,
+    "train.self_label_epoch": 0,
+}
 AT_ONCE = UNREGROUPED | {"train.starts": 0}
 ALONE_FIRST = UNREGROUPED | {"train.starts": 1}
 OBJECTIVES = {"": ("fast", ALONE_FIRST), ", plain": ("plain", {})}  # with the label-free objective, and without it

@@ -10,7 +10,7 @@ from mixvae.example_files import save_npy_folder
 from mixvae.example_runs import tiny_config, tiny_dataset
 from mixvae.inference import responsibilities, router_features
 from mixvae.model import build_model
-from mixvae.regroup import COARSE, Grain, evenly, fitted_router, nearest, parts, regroup, regrouped, self_labels
+from mixvae.regroup import COARSE, FINE, Grain, evenly, fitted_router, nearest, parts, regroup, regrouped, self_labels
 from mixvae.trainer import Trainer
 
 SIZES = {"first": 40, "second": 55, "astray": 12}
@@ -67,12 +67,14 @@ def test_self_labels_are_the_channels_of_all_images_but_of_those_that_moved(monk
     params = trainer.init().params
     channel = responsibilities(trainer.model, params, x, 5).argmax(1)
     np.testing.assert_array_equal(self_labels(trainer.model, params, trainer.x_train, 5), channel)
-    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels, grain: channel + 1)
+    moved = {COARSE: lambda channel: channel + 2, FINE: lambda channel: 3 * channel}  # in this order
+    monkeypatch.setattr("mixvae.regroup.regroup", lambda features, channel, pixels, grain: moved[grain](channel))
+    expected = 3 * (channel + 2)
     on_disk = load_dataset(save_npy_folder(tmp_path / "own", x_train=x, x_test=x[:5])).x_train
-    np.testing.assert_array_equal(self_labels(trainer.model, params, on_disk, 5), channel + 1)
+    np.testing.assert_array_equal(self_labels(trainer.model, params, on_disk, 5), expected)
     monkeypatch.setattr("mixvae.regroup.MOST", 20)
     found = self_labels(trainer.model, params, x, 5)
-    assert found.dtype == np.int32 and (found[::2] == channel[::2] + 1).all() and (found[1::2] == -1).all()
+    assert found.dtype == np.int32 and (found[::2] == expected[::2]).all() and (found[1::2] == -1).all()
 
 
 def test_the_names_of_channels_do_not_matter():
