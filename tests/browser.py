@@ -23,7 +23,7 @@ STAMPS = """
 window.stamps = [];
 const stampText = CanvasRenderingContext2D.prototype.fillText;
 CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
-  if (String(text).startsWith("step ")) window.stamps.push([text, Date.now()]);
+  if (String(text).startsWith("step ")) window.stamps.push([text, +this.canvas.dataset.made, Date.now()]);
   return stampText.call(this, text, ...rest);
 };
 """
@@ -52,7 +52,7 @@ def _(live):
 
 
 if __name__ =="""  # a last cell: the threads, and files that tell of a painted frame and of the end of the run
-STAMP = re.compile(r"step (\d+) @(\d+) tau=([\d.]+)")
+STAMP = re.compile(r"step (\d+) · τ ([\d.]+)")
 
 
 class Paint(NamedTuple):
@@ -179,10 +179,9 @@ def sentence(page: Page) -> str:
 def paints(page: Page, since: float = 0.0) -> list[Paint]:
     """Every frame that the canvas painted so far, or since a time (ms), each once."""
     found = {}
-    for text, painted in page.evaluate("since => window.stamps.filter((stamp) => stamp[1] >= since)", since):
+    for text, made, painted in page.evaluate("since => window.stamps.filter((stamp) => stamp[2] >= since)", since):
         if match := STAMP.fullmatch(text):
-            step, made, tau = int(match[1]), int(match[2]), float(match[3])
-            found.setdefault(made, Paint(step, made, painted, tau))
+            found.setdefault(made, Paint(int(match[1]), made, painted, float(match[2])))
     return list(found.values())
 
 

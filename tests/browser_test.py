@@ -199,7 +199,7 @@ def test_the_past_of_a_run_is_a_slider_with_marks_where_channels_were_unlocked(p
     painted = len(texts(page))
     scrub.press("Home")
     wait_for(lambda: words.inner_text() == "epoch 0.00", 20, "the first moment")
-    wait_for(lambda: any(text.startswith("step 0 @") for text in texts(page)[painted:]), 20, "its planes")
+    wait_for(lambda: any(text.startswith("step 0 ·") for text in texts(page)[painted:]), 20, "its planes")
     page.locator(".cv-mark").click()
     wait_for(lambda: "K_active 10 to 9" in words.inner_text(), 20, "the moment of the change")
     page.get_by_role("button", name="now", exact=True).click()

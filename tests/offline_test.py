@@ -112,7 +112,7 @@ def test_the_workbench_shows_planes_charts_and_the_past_without_a_network(page_o
         wait_for(lambda: tip.is_visible() and tip.inner_text().startswith("channel 0 at ("), 20, "the picture")
         page.locator(".cv-scrub").press("Home")
         wait_for(lambda: page.locator(".cv-time .cv-told").inner_text() == "epoch 1.00", 20, "the past")
-        wait_for(lambda: any(text.startswith("step 480 @") for text in texts(page)), 20, "its planes")
+        wait_for(lambda: any(text.startswith("step 480 ·") for text in texts(page)), 20, "its planes")
         page.get_by_role("button", name="least sure").click()
         wait_for(lambda: page.locator(".cv-images").is_visible(), 20, "images of points")
         assert page.get_by_role("button", name="ask", exact=True).count() == 0  # nobody is there to answer

@@ -13,6 +13,7 @@ const THEMES = {
 // look: theme, points {labels, names}, tint {colours, index}, sprites of the colours, strips of images, lenses, hidden
 // labels, sheet of thumbnails where they stand for points, hover {channel, point}, selected and given points, lasso.
 export function draw(context, frame, plan, look) {
+  context.canvas.dataset.made = frame.ms; // when, for whoever measures how long a frame takes to the screen
   plan.tiles.forEach((tile, channel) => {
     drawTitle(context, frame, channel, tile, plan, look.theme);
     if (channel >= frame.k_active) return drawLocked(context, tile, plan, look.theme);
@@ -214,12 +215,12 @@ function drawThumb(context, { canvas, h, w }, i, x, y, side) {
   context.drawImage(canvas, left, top, w, h, x, y, w * zoom, h * zoom);
 }
 
-function drawFoot(context, { scale, sigma, step, ms, tau }, { width, height, image }, { theme, lenses }) {
+function drawFoot(context, { scale, sigma, step, tau }, { width, height, image }, { theme, lenses }) {
   const closest = Math.max(...lenses.map((lens) => lens.zoom)), whole = closest === 1;
   const span = whole ? `planes span ±${scale.toFixed(1)}, hollow points lie beyond` : `up to ${closest.toFixed(1)} × closer`;
   const images = sigma ? "images: decoded mean, then σ" : "image: decoded mean";
   const parts = [span, "circles: prior at 1 and 2 deviations", ...(image ? [images] : [])];
-  const style = { size: 10.5, colour: theme.muted }, stamp = `step ${step} @${ms} tau=${+tau.toFixed(3)}`;
+  const style = { size: 10.5, colour: theme.muted }, stamp = `step ${step} · τ ${+tau.toFixed(3)}`;
   if (width < SENTENCE)
     return [stamp, ...parts.reverse()].forEach((text, i) => write(context, text, 0, height - 4 - i * LINE, { ...style, width }));
   const taken = write(context, stamp, width, height - 4, { ...style, align: "right" });
