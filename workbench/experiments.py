@@ -23,7 +23,7 @@ SHARED = {"model.latent_layout": "shared"}
 UNREGROUPED = SCALED | {  # no remedy hides what is compared
     "train.start_epochs": 2,
     "train.regroups": 0,
-    "train.self_label_epoch": 0,
+    "train.self_label_epochs": 0,
 }
 AT_ONCE = UNREGROUPED | {"train.starts": 0}
 ALONE_FIRST = UNREGROUPED | {"train.starts": 1}

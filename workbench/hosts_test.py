@@ -18,7 +18,7 @@ CONFIG = """
 data: {name: digits, labels: 50}
 model: {num_components: 3, encoder: dense, decoder: dense, hidden_dims: [6]}
 objective: {use_tau_classifier: true, w_label: 2.0, w_inv: 3.0, w_mi: 3.0}
-train: {epochs: 3, batch_size: 124, self_label_epoch: 2}
+train: {epochs: 3, batch_size: 124, self_label_epochs: 2}
 """
 
 

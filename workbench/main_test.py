@@ -22,7 +22,7 @@ SMALL = {
     "train.epochs": "2",
     "train.starts": "0",
     "train.regroups": "0",
-    "train.self_label_epoch": "0",
+    "train.self_label_epochs": "0",
     "train.learning_rate": "1e-3",
 }
 SCORES = {

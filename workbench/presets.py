@@ -11,7 +11,7 @@ CONFIGS, SHOWCASE = DATA / "configs", DATA / "showcase"
 WATCHED = {  # no routers alone: pictures form from the first step
     "train.starts": 0,
     "train.regroups": 0,
-    "train.self_label_epoch": 0,
+    "train.self_label_epochs": 0,
     "train.epochs": 8,
     "curriculum.k_active_schedule": (2, 5, 10),
     "curriculum.unlock_epochs": (0, 1, 2),

@@ -128,8 +128,8 @@ class TrainConfig(Section):
 
     First come `starts`: fresh weights, of which the router alone is trained (w_evidence 0, all channels open) for
     `start_epochs` each. Then `regroups` times the best by the label-free objective is regrouped (`regroup.py`) and
-    trained as long again; it is the better of both that stays. Its VAEs are trained in the epochs left; once
-    `self_label_epoch` of them are done, all training images are regrouped, and their channels taught to the router.
+    trained as long again; it is the better of both that stays. Its VAEs are trained in the epochs left; after every
+    `self_label_epochs` of them all training images are regrouped, and their channels taught to the router from then on.
     """
 
     path = "train"
@@ -139,7 +139,7 @@ class TrainConfig(Section):
     )
     regroups: int = setting(0, 0, 1000, label="times that the best of them is regrouped and trained on, alone")
     start_epochs: int = setting(2, 1, 100_000, label="epochs of each start, and after each regrouping")
-    self_label_epoch: int = setting(0, 0, 100_000, label="epochs of the VAEs before images have self-labels; 0: never")
+    self_label_epochs: int = setting(0, 0, 100_000, label="epochs of the VAEs between self-labels; 0: never")
     batch_size: int = setting(125, 1, 65_536, label="batch size, images")
     learning_rate: float = setting(3e-3, 1e-5, 1e-1, label="rate, peak of the learning rate", live=True, log=True)
     warmup_epochs: float = setting(0.5, 0.0, label="epochs of warm-up")
@@ -163,10 +163,11 @@ class TrainConfig(Section):
                 f"train.regroups={self.regroups} regroups the best of the starts, and train.starts=0; "
                 "set train.starts=1, or train.regroups=0"
             )
-        if self.self_label_epoch and self.self_labelled_at >= self.epochs:
+        first = self.starts_end + self.self_label_epochs
+        if self.self_label_epochs and first >= self.epochs:
             raise ValueError(
-                f"train.self_label_epoch={self.self_label_epoch} leaves none of train.epochs={self.epochs} after it; "
-                f"raise train.epochs above {self.self_labelled_at}, or lower train.self_label_epoch"
+                f"train.self_label_epochs={self.self_label_epochs} leaves none of train.epochs={self.epochs} after it; "
+                f"raise train.epochs above {first}, or lower train.self_label_epochs"
             )
 
     @property
@@ -174,10 +175,10 @@ class TrainConfig(Section):
         """The epoch at which the best router goes on with its VAEs."""
         return (self.starts + self.regroups) * self.start_epochs
 
-    @property
-    def self_labelled_at(self) -> int:
-        """The epoch after which training images have self-labels; 0 where they never have."""
-        return self.self_label_epoch and self.starts_end + self.self_label_epoch
+    def self_labels_after(self, epoch: int) -> bool:
+        """Whether training images get self-labels, or new ones, once so many epochs are done; not after the last."""
+        trained, every = epoch - self.starts_end, self.self_label_epochs
+        return 0 < every <= trained and trained % every == 0 and epoch < self.epochs
 
 
 @dataclass(frozen=True)
@@ -251,15 +252,15 @@ class Config:
                 f"train.starts={self.train.starts} trains routers by the label-free objective, and objective.w_inv and "
                 "objective.w_mi are 0; raise them, or set train.starts=0"
             )
-        if self.train.self_label_epoch and not self.objective.w_inv:
+        if self.train.self_label_epochs and not self.objective.w_inv:
             raise ValueError(
-                f"train.self_label_epoch={self.train.self_label_epoch} teaches through objective.w_inv, which is 0; "
-                "raise it, or set train.self_label_epoch=0"
+                f"train.self_label_epochs={self.train.self_label_epochs} teaches through objective.w_inv, which is 0; "
+                "raise it, or set train.self_label_epochs=0"
             )
-        if self.train.self_label_epoch and self.curriculum.enabled:
+        if self.train.self_label_epochs and self.curriculum.enabled:
             raise ValueError(
-                f"train.self_label_epoch={self.train.self_label_epoch} settles which channel each image is in, and "
-                "curriculum.enabled unlocks others; set train.self_label_epoch=0, or curriculum.enabled=False"
+                f"train.self_label_epochs={self.train.self_label_epochs} settles which channel each image is in, and "
+                "curriculum.enabled unlocks others; set train.self_label_epochs=0, or curriculum.enabled=False"
             )
         for key in ("use_tau_classifier", "w_label"):
             if getattr(self.objective, key) and not self.data.labels:

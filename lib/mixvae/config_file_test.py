@@ -54,20 +54,20 @@ def mend(tree):
         plan["unlock_epochs"] = [7 * i for i in range(len(plan["k_active_schedule"]))]
     if plan.get("enabled"):
         routing["k_active"] = None
-        tree["train"] = tree.get("train", {}) | {"epochs": 100, "starts": 0, "regroups": 0, "self_label_epoch": 0}
+        tree["train"] = tree.get("train", {}) | {"epochs": 100, "starts": 0, "regroups": 0, "self_label_epochs": 0}
     elif routing.get("k_active"):
         routing["k_active"] = min(k, routing["k_active"])
     train = tree.setdefault("train", {})
     if not (objective.get("w_inv") or objective.get("w_mi")):
         train["starts"] = 0
     if not objective.get("w_inv"):
-        train["self_label_epoch"] = 0
+        train["self_label_epochs"] = 0
     if not train.get("starts"):
         train["regroups"] = 0
     train["start_epochs"] = min(train.get("start_epochs", 2), 40)
-    train["self_label_epoch"] = min(train.get("self_label_epoch", 0), 10_000)
+    train["self_label_epochs"] = min(train.get("self_label_epochs", 0), 10_000)
     alone = (train.get("starts", 0) + train.get("regroups", 0)) * train["start_epochs"]
-    train["epochs"] = max(train.get("epochs", 50), alone + train["self_label_epoch"] + 1)
+    train["epochs"] = max(train.get("epochs", 50), alone + train["self_label_epochs"] + 1)
     if not (objective.get("beta_warmup_epochs") or objective.get("beta_ramp_epochs")):
         objective["beta_start"] = 1.0
     if plan.get("boost_epochs") == 0:

@@ -116,20 +116,20 @@ def test_a_whole_number_will_do_where_a_number_is_asked():
             r"kl_boost_on_unlock=2\.0 .* curriculum\.boost_epochs above 0",
         ),
         (
-            lambda: TrainConfig(starts=1, start_epochs=2, self_label_epoch=3, epochs=5),
-            r"train\.self_label_epoch=3 leaves none of train\.epochs=5 .* above 5, or lower",
+            lambda: TrainConfig(starts=1, start_epochs=2, self_label_epochs=3, epochs=5),
+            r"train\.self_label_epochs=3 leaves none of train\.epochs=5 .* above 5, or lower",
         ),
         (
-            lambda: Config(train=TrainConfig(self_label_epoch=3)),
-            r"train\.self_label_epoch=3 .* objective\.w_inv, which is 0; raise",
+            lambda: Config(train=TrainConfig(self_label_epochs=3)),
+            r"train\.self_label_epochs=3 .* objective\.w_inv, which is 0; raise",
         ),
         (
             lambda: Config(
-                train=TrainConfig(self_label_epoch=3),
+                train=TrainConfig(self_label_epochs=3),
                 objective=ObjectiveConfig(w_inv=1),
                 curriculum=CurriculumConfig(enabled=True),
             ),
-            r"train\.self_label_epoch=3 .* curriculum\.enabled",
+            r"train\.self_label_epochs=3 .* curriculum\.enabled",
         ),
         (lambda: TrainConfig(regroups=1), r"train\.regroups=1 .* train\.starts=0; set train\.starts=1"),
         (

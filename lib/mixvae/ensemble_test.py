@@ -27,7 +27,7 @@ SMALL = override(
         "train.starts": 2,
         "train.regroups": 1,
         "train.start_epochs": 1,
-        "train.self_label_epoch": 1,
+        "train.self_label_epochs": 1,
     },
 )
 

@@ -16,7 +16,7 @@ from mixvae.runs import build_trainer
 def both(folder) -> tuple[Trainer, Trainer]:
     """Trainers on 59 images, with 31 for validation, in memory and on disk."""
     arrays = {"x_train": tiny_images(90, 0), "y_train": np.arange(90) % 3, "x_test": tiny_images(5, 1)}
-    config = tiny_config(**{"data.validation": 31, "objective.w_label": 5.0, "train.self_label_epoch": 1})
+    config = tiny_config(**{"data.validation": 31, "objective.w_label": 5.0, "train.self_label_epochs": 1})
     paths = save_npz(folder / "own.npz", **arrays), save_npy_folder(folder / "own", **arrays)
     return tuple(build_trainer(config, load_dataset(path, validation=31)) for path in paths)
 

@@ -24,7 +24,7 @@ PLATEAU = {
 
 STARTS = STAGES | {"train.starts": 1, "train.start_epochs": 1, "curriculum.unlock_epochs": [0, 1]}
 REGROUPS = STARTS | {"train.regroups": 1, "train.epochs": 4}
-SELF_LABELS = {"train.self_label_epoch": 1}
+SELF_LABELS = {"train.self_label_epochs": 1}
 
 
 @pytest.mark.parametrize("stop", [1, 2])
@@ -46,7 +46,7 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(settings, st
     assert [len(at.history) for at in from_there] == [stop] and same(from_there[0].state, stopped.state)
     assert same(rest[-1].state, whole.state) and rest[-1].history == whole.history
     assert (whole.state.curriculum.stage > 0) == config.curriculum.enabled
-    assert (whole.state.self_labels >= 0).all() == (config.train.self_label_epoch > 0)
+    assert (whole.state.self_labels >= 0).all() == (config.train.self_label_epochs > 0)
     assert whole.state.tau_counts.sum() == pytest.approx(6 + 5 * 3, rel=1e-5)
     assert stopped.state.tau_counts.tolist() != whole.state.tau_counts.tolist()
 

@@ -269,7 +269,7 @@ class Trainer:
             state = self.next_start(state, epoch)
         if epoch <= train.starts_end:
             return self.recount(self.at_schedule(state))
-        if epoch == train.self_labelled_at:
+        if train.self_labels_after(epoch):
             state = self.self_labelled(state)
         moved = next_stage(
             self.config.curriculum, state.curriculum, epoch - train.starts_end, self.judge(state, columns)

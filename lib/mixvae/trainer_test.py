@@ -30,7 +30,7 @@ CONVOLUTIONS = {"model.encoder": "conv", "model.decoder": "conv", "model.width":
         {"objective.w_label": 5.0},
         {"train.starts": 1, "train.regroups": 1, "train.start_epochs": 1},
         {"curriculum.enabled": True, "curriculum.k_active_schedule": [1, 3, 5], "curriculum.unlock_epochs": None},
-        {"train.self_label_epoch": 1},
+        {"train.self_label_epochs": 1},
     ],
     ids=["conv", "labels", "starts", "plateau", "self-labels"],
 )
@@ -232,15 +232,17 @@ def test_a_regrouping_begins_with_the_best_start_and_stays_only_if_it_is_better(
     assert trainer.advance(last)[1]["recon"].all()
 
 
-def test_images_are_taught_their_own_labels_from_their_epoch_on(monkeypatch):
-    trainer = make(**{"train.starts": 1, "train.start_epochs": 1, "train.self_label_epoch": 1, "train.epochs": 3})
+def test_images_are_taught_their_own_labels_made_anew_after_every_so_many_epochs_but_the_last(monkeypatch):
+    trainer = make(**{"train.starts": 1, "train.start_epochs": 1, "train.self_label_epochs": 2, "train.epochs": 7})
     given = np.arange(SHAPE[0], dtype=np.int32) % 5
     seen = []
     monkeypatch.setattr(
         "mixvae.regroup.self_labels", lambda model, params, x, k: seen.append((params, x, int(k))) or given
     )
-    state, _ = trainer.advance(trainer.init())
-    assert (state.self_labels == -1).all() and not seen
+    state = trainer.init()
+    for _ in range(2):
+        state, _ = trainer.advance(state)
+        assert (state.self_labels == -1).all() and not seen
     state, _ = trainer.advance(state)
     assert same(state.self_labels, given) and same(seen, [(state.average, trainer.x_train, 5)])
     batch = draw(trainer.coming(state).data, int(state.step))
@@ -249,6 +251,9 @@ def test_images_are_taught_their_own_labels_from_their_epoch_on(monkeypatch):
     alone, _ = trainer.advance(state._replace(self_labels=np.full_like(given, -1)), 1)
     assert not same(taught.params["encoder"], alone.params["encoder"])
     assert same(taught.params["decoder"], alone.params["decoder"])
+    for made in (1, 2, 2, 2):
+        state, _ = trainer.advance(state)
+        assert len(seen) == made
 
 
 def test_the_average_follows_the_weights():

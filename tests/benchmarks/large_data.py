@@ -113,7 +113,7 @@ def main():
     cli.add_argument("--rounds", type=int, default=7)
     cli.add_argument("--cached", action="store_true", help="leave the file in the system's cache")
     arguments = cli.parse_args()
-    config = configured(arguments, {"train.starts": 0, "train.regroups": 0, "train.self_label_epoch": 0})
+    config = configured(arguments, {"train.starts": 0, "train.regroups": 0, "train.self_label_epochs": 0})
     with tempfile.TemporaryDirectory() as name:
         start = time.perf_counter()
         generate(Path(name), arguments.images)

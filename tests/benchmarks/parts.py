@@ -95,7 +95,7 @@ def main():
     first = slice(arguments.images)
     dataset = replace(dataset, x_train=dataset.x_train[first], y_train=dataset.y_train[first])
     trainer = build_trainer(
-        override(config, {"train.starts": 0, "train.regroups": 0, "train.self_label_epoch": 0}), dataset
+        override(config, {"train.starts": 0, "train.regroups": 0, "train.self_label_epochs": 0}), dataset
     )
     state, _ = trainer.advance(trainer.init(), 1)
     batch, augment = draw(trainer.coming(state).data, 0).x, jax.jit(trainer.objective.view)

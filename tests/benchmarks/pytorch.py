@@ -90,7 +90,7 @@ def main():
     if shutil.which(os.environ.get("CXX", "g++")):
         objectives["torch.compile"] = torch.compile(by_hand.objective)
     forms = {"router alone": config} if config.train.starts else {}
-    forms["whole model"] = override(config, {"train.starts": 0, "train.regroups": 0, "train.self_label_epoch": 0})
+    forms["whole model"] = override(config, {"train.starts": 0, "train.regroups": 0, "train.self_label_epochs": 0})
     print(f"{arguments.preset}: {machine()}\ntorch {torch.__version__}, {threads} threads each")
     for form, config in forms.items():
         trainer = build_trainer(config, dataset)

@@ -54,7 +54,7 @@ def main():
     cli.add_argument("--rounds", type=int, default=5)
     arguments = cli.parse_args()
     use_compilation_cache()
-    preset = configured(arguments, {"train.starts": 0, "train.regroups": 0, "train.self_label_epoch": 0})
+    preset = configured(arguments, {"train.starts": 0, "train.regroups": 0, "train.self_label_epochs": 0})
     x = load_dataset(preset.data.name).x_train[:6000]
     trainers = {name: build(override(preset, settings), x, by) for name, (settings, by) in GROWN.items()}
     steps = {name: partial(steps_of, trainer, trainer.init(), arguments.steps) for name, trainer in trainers.items()}
