@@ -25,14 +25,14 @@ def locked(folder: str | Path, wait: bool = False) -> Iterator[None]:
         raise PermissionError(errno.EACCES, "nothing can be written there; choose another folder", str(folder))
     descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
-        lock(descriptor, folder, wait)
+        acquire(descriptor, folder, wait)
         yield
     finally:
         if fcntl:
             os.close(descriptor)
 
 
-def lock(descriptor: int | None, folder: str | Path, wait: bool):
+def acquire(descriptor: int | None, folder: str | Path, wait: bool):
     """Lock an open folder until it is closed."""
     try:
         if descriptor is None:

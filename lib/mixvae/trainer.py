@@ -248,11 +248,11 @@ class Trainer:
         held = labels, state.self_labels  # so that no other array gets their ids
         name, _, read = self._epoch
         if name != (wanted := (np.asarray(state.key).tobytes(), epoch, *map(id, held))):
-            read = self.shuffled(state, epoch, labels)
+            read = self.epoch_of(state, epoch, labels)
             self._epoch = wanted, held, read
         return read
 
-    def shuffled(self, state: State, epoch: int, labels: Int[np.ndarray, "n"]) -> Epoch:
+    def epoch_of(self, state: State, epoch: int, labels: Int[np.ndarray, "n"]) -> Epoch:
         """An epoch of all images in random order, and a draw from those that have a label beside every batch."""
         first, key = epoch * self.steps_per_epoch, state.key
         labelled = np.flatnonzero(labels >= 0) if (labels >= 0).any() else np.zeros(1, int)

@@ -2,11 +2,8 @@
 
 XLA on CPU runs a convolution inside a loop several times slower than outside it; a matrix product has no such
 penalty, and a GPU loses nothing by it. `Convolution` and `TransposedConvolution` equal `nn.Conv` and
-`nn.ConvTranspose` with SAME padding up to the order of their kernel's entries (`conv_kernel`,
-`transposed_kernel`); leading axes are free.
+`nn.ConvTranspose` with SAME padding up to the order of their kernel's entries; leading axes are free.
 """
-
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -83,16 +80,3 @@ class TransposedConvolution(nn.Module):
         phases = DenseOfWindows(4 * self.features, name="Dense_0")(x)
         h, w = self.output_hw or (2 * x.shape[-3], 2 * x.shape[-2])
         return depth_to_space(phases)[..., 1 : 1 + h, 1 : 1 + w, :]
-
-
-def conv_kernel(kernel: Any) -> Array:
-    """`nn.Conv`'s [2 stride, 2 stride, C, F] kernel as `Convolution`'s Dense kernel."""
-    size, _, c, f = kernel.shape
-    stride = size // 2
-    return kernel.reshape(2, stride, 2, stride, c, f).transpose(0, 2, 1, 3, 4, 5).reshape(size * size * c, f)
-
-
-def transposed_kernel(kernel: Any) -> Array:
-    """`nn.ConvTranspose`'s [4, 4, C, F] kernel as `TransposedConvolution`'s Dense kernel."""
-    *_, c, f = kernel.shape
-    return kernel.reshape(2, 2, 2, 2, c, f)[:, ::-1, :, ::-1].transpose(0, 2, 4, 1, 3, 5).reshape(4 * c, 4 * f)

@@ -5,17 +5,25 @@ import jax
 import numpy as np
 import pytest
 
-from mixvae.modules.layers import (
-    Convolution,
-    TransposedConvolution,
-    conv_kernel,
-    depth_to_space,
-    space_to_depth,
-    transposed_kernel,
-)
+from mixvae.modules.layers import Convolution, TransposedConvolution, depth_to_space, space_to_depth
 
 B, K, C, F = 2, 3, 5, 6
 SIZES = [(20, 29), (9, 30)]
+
+
+def conv_kernel(kernel):
+    """`nn.Conv`'s [2 stride, 2 stride, C, F] kernel as `Convolution`'s Dense kernel."""
+    size, _, c, f = kernel.shape
+    stride = size // 2
+    return kernel.reshape(2, stride, 2, stride, c, f).transpose(0, 2, 1, 3, 4, 5).reshape(size * size * c, f)
+
+
+def transposed_kernel(kernel):
+    """`nn.ConvTranspose`'s [4, 4, C, F] kernel as `TransposedConvolution`'s Dense kernel."""
+    *_, c, f = kernel.shape
+    return kernel.reshape(2, 2, 2, 2, c, f)[:, ::-1, :, ::-1].transpose(0, 2, 4, 1, 3, 5).reshape(4 * c, 4 * f)
+
+
 PAIRS = {
     "stride 2": (Convolution(F, stride=2), nn.Conv(F, (4, 4), (2, 2)), conv_kernel),
     "stride 4": (Convolution(F, stride=4), nn.Conv(F, (8, 8), (4, 4)), conv_kernel),
