@@ -19,7 +19,7 @@ function makeTime(root, go) {
     const said = moment < 0 ? "now" : `epoch ${epoch.toFixed(2)}${event ? `, ${event}` : ""}`;
     put(words, said);
     slider.setAttribute("aria-valuetext", said);
-    back.disabled = moment < 0;
+    back.style.visibility = moment < 0 ? "hidden" : ""; // its place stays
     const events = moments.flatMap(({ epoch, event }, index) => (event ? [{ epoch, event, index }] : []));
     if (marks.childElementCount !== events.length) marks.replaceChildren();
     events.forEach(({ epoch, event, index }, i) => {
