@@ -129,7 +129,7 @@ class ChannelView(anywidget.AnyWidget):
         Their `frames`, where they are sent along, need nobody to answer `moment`.
         """
         with self.hold_sync():
-            shown = self.moments[self.moment] if self.moment >= 0 else None
+            shown = self.moments[self.moment] if 0 <= self.moment < len(self.moments) else None  # a browser's word
             self.moment = moments.index(shown) if shown in moments and len(moments) > 1 else -1
             self.moments, self.film = moments, b"".join(struct.pack("<I", len(frame)) + frame for frame in frames)
 

@@ -141,6 +141,14 @@ def test_who_looks_at_a_moment_stays_there_while_the_film_is_thinned():
     assert view.moment == -1
 
 
+def test_a_moment_that_no_longer_is_leads_back_to_the_present():
+    view = ChannelView()
+    view.show_moments([{"epoch": 0.5, "event": ""}, {"epoch": 1.5, "event": ""}])
+    view.moment = 57  # of a browser that has not heard of another run
+    view.show_moments([{"epoch": 0.1, "event": ""}, {"epoch": 0.2, "event": ""}])
+    assert view.moment == -1
+
+
 def test_the_frames_of_a_past_are_sent_with_it_where_they_are_known():
     view, moments = ChannelView(), [{"epoch": 0.5, "event": ""}, {"epoch": 1.5, "event": ""}]
     view.show_moments(moments, [b"half", b"one and a half"])

@@ -73,6 +73,7 @@ class LiveRun:
         """Put a saved run and its past on the view; training starts another, of `then` or of the same config."""
 
         def put():
+            self._training, self._steps_asked, self._compiled = False, 0, None
             self.film = film or Film()
             self._wanted = then or saved.trainer.config
             self.trainer, self.state, self.curves = saved.trainer, saved.state, list(saved.history)
@@ -321,7 +322,8 @@ class LiveRun:
         columns, seconds = self._advance(self._steps_asked or self.pace.steps)
         taken = int(self.state.step) - before
         self._steps_asked = max(0, self._steps_asked - taken)
-        self.pace.took(taken, seconds)
+        if int(self.state.step) % self.trainer.steps_per_epoch or not self.pace.steps_per_second:
+            self.pace.took(taken, seconds)  # an epoch's end may regroup, and takes no step's time
         self.curves = with_chunk(self.curves, self.epoch, columns)
         done = self.epoch >= self.trainer.config.train.epochs
         if self._training and done:

@@ -168,6 +168,15 @@ def test_the_past_can_be_gone_to_and_begins_anew_with_a_run(screen):
     live.close()
 
 
+def test_the_speed_is_that_of_steps_and_not_of_what_an_epochs_end_does(screen, monkeypatch):
+    live, ended = make(screen), []
+    took = live.pace.took
+    monkeypatch.setattr(live.pace, "took", lambda *told: ended.append(int(live.state.step)) or took(*told))
+    live.start()
+    screen.wait(lambda: screen.status == "finished")
+    assert len(ended) > 1 and all(step % live.trainer.steps_per_epoch for step in ended[1:])
+
+
 # --- saved runs
 
 
@@ -193,6 +202,16 @@ def test_training_after_a_saved_run_begins_anew_with_the_knobs_of_the_panel(comm
     live.pause()
     assert live.settled() and live.state.held.tau and live.state.knobs.tau == 2.0 and sum(live.state.held) == 1
     assert saved.state.step == 6 and not saved.state.held.tau and len(saved.history) == 1
+
+
+def test_a_saved_run_that_is_shown_while_another_trains_is_not_trained_on(screen, saved):
+    live = make(screen, **LONG)
+    live.start()
+    screen.wait(lambda: screen.frames and screen.frames[-1].step > 0)
+    live.show(saved)
+    assert live.settled() and live.status == screen.status == "saved run" and live.state is saved.state
+    live.step()
+    assert live.settled() and int(live.state.step) == 1
 
 
 def test_training_after_a_saved_run_may_be_of_another_config(live, screen, saved):

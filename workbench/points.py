@@ -112,10 +112,10 @@ class Points:
         """The label that the tau table gives each channel; without a tau-classifier, what most of its points are."""
         if not labelled(trainer):
             return tuple(self.majority(channel == k) for k in range(len(state.tau_counts)))
-        named = tau.unlabelled_channels(state.tau_counts, trainer.config.objective.alpha0)
+        nameless = tau.unlabelled_channels(state.tau_counts, trainer.config.objective.alpha0)
         table = np.asarray(state.tau_counts).argmax(1)
         return tuple(
-            "no label" if nameless else f'"{self.class_names[y]}"' for y, nameless in zip(table, named, strict=True)
+            "no label" if none else f'"{self.class_names[y]}"' for y, none in zip(table, nameless, strict=True)
         )
 
     def majority(self, chosen: np.ndarray) -> str:

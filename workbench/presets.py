@@ -8,10 +8,8 @@ from mixvae.settings import nearest
 
 DATA = Path(__file__).parent.parent / "data"
 CONFIGS, SHOWCASE = DATA / "configs", DATA / "showcase"
-WATCHED = {  # no routers alone: pictures form from the first step
-    "train.starts": 0,
-    "train.regroups": 0,
-    "train.self_label_epochs": 0,
+WHOLE = {"train.starts": 0, "train.regroups": 0, "train.self_label_epochs": 0}  # the VAEs train from the first step on
+WATCHED = WHOLE | {
     "train.epochs": 8,
     "curriculum.k_active_schedule": (2, 5, 10),
     "curriculum.unlock_epochs": (0, 1, 2),

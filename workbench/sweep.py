@@ -120,11 +120,11 @@ def finished(job: Job, folder: Path) -> bool:
 
 def groups(todo: list[Job], together: int) -> list[list[Job]]:
     """At most `together` jobs of an arm at a time, in the order in which their first ones come."""
-    found: dict[tuple[str, int], list[Job]] = {}
+    found: dict[tuple[str, str, int], list[Job]] = {}
     before = Counter()
     for job in todo:
-        found.setdefault((job.arm, before[job.arm] // together), []).append(job)
-        before[job.arm] += 1
+        found.setdefault((job.experiment, job.arm, before[job.experiment, job.arm] // together), []).append(job)
+        before[job.experiment, job.arm] += 1
     return list(found.values())
 
 

@@ -75,6 +75,11 @@ def test_seeds_of_an_arm_are_trained_together_where_they_have_no_row(small, monk
     ]
 
 
+def test_what_trains_together_is_of_one_arm_of_one_experiment():
+    todo = [sweep.Job(name, "arm", Config()) for name in ("first", "second", "first", "first")]
+    assert sweep.groups(todo, 2) == [[todo[0], todo[2]], [todo[1]], [todo[3]]]
+
+
 def test_a_job_that_fails_is_kept_among_the_failures_until_it_succeeds(small, monkeypatch, tmp_path):
     def diverges(config):
         if config.model.conditioning == "film":

@@ -40,6 +40,25 @@ def test_a_new_structure_keeps_the_parts_that_fit(path, trained):
     assert same(state.tau_counts, fresh.tau_counts) == ("encoder" not in expected)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"train.starts": 1, "train.start_epochs": 2}, {"train.batch_size": 15}], ids=["starts", "batch size"]
+)
+def test_weights_are_kept_but_no_place_in_another_plan_of_training(settings, trained):
+    new = build_trainer(tiny_config(**settings), DATASET)
+    state, words = transfer(*trained, new)
+    assert words == "kept decoder, embeddings, encoder; the rest starts anew"
+    assert same(state.params, trained[1].params) and state.step == 0
+    assert trained[0].steps_per_epoch != new.steps_per_epoch or state.best.label_free == float("inf")
+    new.advance(state)
+
+
+def test_the_tau_table_is_of_the_new_labels(trained):
+    new = build_trainer(tiny_config(**{"data.labels": 9}), DATASET)
+    state, words = transfer(*trained, new)
+    assert words == "all weights were kept" and state.step == STEPS
+    assert same(state.tau_counts, new.recount(state).tau_counts) and not same(state.tau_counts, trained[1].tau_counts)
+
+
 def test_where_nothing_fits_it_says_nothing(trained):
     new = build_trainer(tiny_config(**{"model.hidden_dims": [7], "model.num_components": 4}), DATASET)
     state, words = transfer(*trained, new)

@@ -47,7 +47,7 @@ def advance_together(
     run = partial(run_steps, first.objective, first.optimiser, spread=first.spread)
     stacked, axes = together(coming)
     stacked = everywhere(stacked, first.spread)
-    each = apart(jax.vmap(run, in_axes=tuple(axes), axis_size=len(trainers))(*stacked), len(trainers))
+    each = apart(jax.vmap(run, in_axes=(axes,), axis_size=len(trainers))(stacked), len(trainers))
     done = [
         trainer.done(state, now, *result)
         for trainer, state, now, result in zip(trainers, states, coming, each, strict=True)

@@ -13,7 +13,7 @@ from typing import Any
 from mixvae.modules.decoders import ModularConvDecoder, ModularDecoder, ModularDenseDecoder
 from mixvae.settings import nearest
 
-NAMES = {
+FORMS = {
     "DenseDecoder": (ModularDenseDecoder, "none", "standard"),
     "ConvDecoder": (ModularConvDecoder, "none", "standard"),
     "HeteroscedasticDenseDecoder": (ModularDenseDecoder, "none", "heteroscedastic"),
@@ -34,7 +34,7 @@ def build(name: str, **arguments: Any) -> ModularDecoder:
 
     Raises TypeError for an argument that the old decoder did not have.
     """
-    decoder, conditioning, output = NAMES[name]
+    decoder, conditioning, output = FORMS[name]
     valid = [a for a in ARGUMENTS if a in {f.name for f in fields(decoder)}] + [*DROPPED]
     for argument in arguments:
         if argument not in valid:
@@ -53,6 +53,6 @@ def call(name: str, arguments: dict[str, Any]) -> str:
 
 
 def __getattr__(name: str) -> Callable[..., ModularDecoder]:
-    if name not in NAMES:
-        raise AttributeError(nearest(f"mixvae.legacy.{name}", name, NAMES))
+    if name not in FORMS:
+        raise AttributeError(nearest(f"mixvae.legacy.{name}", name, FORMS))
     return partial(build, name)

@@ -37,7 +37,7 @@ def test_an_old_decoder_is_the_modular_one_and_its_warning_is_the_new_call(name,
 
 
 def test_the_ten_names_are_the_table():
-    assert set(legacy.NAMES) == {name for name, *_ in NAMES} and len(legacy.NAMES) == 10
+    assert set(legacy.FORMS) == {name for name, *_ in NAMES} and len(legacy.FORMS) == 10
 
 
 def test_a_name_can_be_imported_and_defaults_do():

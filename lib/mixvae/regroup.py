@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
@@ -48,7 +48,7 @@ def regrouped(
     channel = responsibilities(model, params, x, k_active).argmax(1)
     features = router_features(model, params, x)
     with threadpool_limits(1):  # sums of several threads differ in their last bit
-        moved = regroup(features, channel, np.asarray(x).reshape(len(x), -1), COARSE)
+        moved = regroup(features, channel, np.asarray(x), COARSE)
         if (moved == channel).all() or len(np.unique(moved)) < 2:  # between one channel there is no choice to fit
             return params
         both = np.concatenate([features, router_features(model, params, views)])
@@ -64,36 +64,41 @@ def self_labels(model: MixVAE, params: Any, x: UInt8[Array | OnDisk, "n h w c"],
     """
     x, labels = x if isinstance(x, OnDisk) else np.asarray(x), np.full(len(x), UNLABELLED, np.int32)
     some = evenly(len(x), MOST)
-    images = np.asarray(x[some])
+    images = x[some]
     channel = responsibilities(model, params, images, k_active).argmax(1)
     features = router_features(model, params, images)
     with threadpool_limits(1):
         for grain in (COARSE, FINE):  # a kind that fills several fine parts has its own beside each
-            channel = regroup(features, channel, images.reshape(len(images), -1), grain)
+            channel = regroup(features, channel, images, grain)
     labels[some] = channel
     return labels
 
 
 def regroup(
-    features: Float[np.ndarray, "n f"], channel: Int[np.ndarray, "n"], pixels: Array, grain: Grain
+    features: Float[np.ndarray, "n f"], channel: Int[np.ndarray, "n"], images: np.ndarray | OnDisk, grain: Grain
 ) -> Int[np.ndarray, "n"]:
     """The channels [N] after every part with `grain.times` as many nearest neighbours in another channel moved there.
 
-    Neighbours are those of a part's images among all other images, by distance in `pixels` [N, P]: its own crossed
+    Neighbours are those of a part's images among all other images [N, ...], by distance in pixels: its own crossed
     sevens are nearest to a crossed seven, and would say nothing of where they belong.
     """
-    moved, among = channel.copy(), evenly(len(pixels), AMONG)
-    others = jnp.asarray(pixels[among])
+    moved, among = channel.copy(), evenly(len(images), AMONG)
+    others = jnp.asarray(flat(images[among]))
     for part in parts(features, channel, grain.parts):
         outside = np.isin(among, part, invert=True)
         if outside.sum() < NEIGHBOURS:
             continue
         asked = part[np.linspace(0, len(part) - 1, ASKED).astype(int)]  # of a small part, images more than once
-        theirs = channel[among[nearest(pixels[asked], others, outside)]]
+        theirs = channel[among[nearest(flat(images[asked]), others, outside)]]
         found = np.bincount(theirs.ravel(), minlength=channel.max() + 1)
         if found.max() >= grain.times * found[channel[part[0]]]:
             moved[part] = found.argmax()
     return moved
+
+
+def flat(images: np.ndarray | OnDisk) -> Shaped[np.ndarray, "n p"]:
+    """The pixels of every image in a row; only here are those on disk read."""
+    return np.asarray(images).reshape(len(images), -1)
 
 
 def evenly(count: int, most: int) -> Int[np.ndarray, "m"]:

@@ -86,34 +86,25 @@ def step_keys(key: Array, step: Int[Array, ""]) -> tuple[Array, Array]:
 def run_steps(
     objective: Objective,
     optimiser: optax.GradientTransformation,
-    ema: Float[Array, ""],
-    begun: Int[Array, ""],
-    moving: Moving,
-    key: Array,
-    data: Data,
-    knobs: Knobs,
-    steps: Int[Array, ""],
+    coming: Coming,
     spread: NamedSharding | None = None,
 ) -> tuple[Moving, dict[str, Array]]:
-    """`steps` steps with the knobs [i] of each, on weights begun at step `begun`, each batch `spread` over devices.
+    """The steps that are coming, each batch `spread` over devices; the terms as columns, filled that many rows down."""
+    step = partial(run_step, objective, optimiser, coming.ema, coming.begun)
 
-    The terms come as columns whose first `steps` rows are filled.
-    """
-
-    def batch(step: Array) -> Batch:
-        drawn = draw(data, step)
+    def batch(number: Array) -> Batch:
+        drawn = draw(coming.data, number)
         return drawn._replace(x=jax.lax.with_sharding_constraint(drawn.x, spread)) if spread else drawn
 
     def take(i: Array, state: tuple[Moving, dict]) -> tuple[Moving, dict]:
         moving, columns = state
-        at = Knobs(*(k[i] for k in knobs))
-        moving, terms = run_step(objective, optimiser, ema, begun, moving, key, batch(moving.step), at)
+        moving, terms = step(moving, coming.key, batch(moving.step), Knobs(*(k[i] for k in coming.knobs)))
         return moving, {name: column.at[i].set(terms[name]) for name, column in columns.items()}
 
-    first = ema, begun, moving, key, batch(moving.step), Knobs(*(k[0] for k in knobs))
-    _, terms = jax.eval_shape(partial(run_step, objective, optimiser), *first)
-    columns = {name: jnp.zeros((len(knobs.tau), *term.shape)) for name, term in terms.items()}
-    done = jax.lax.fori_loop(0, steps, take, (moving, columns))
+    first = coming.moving, coming.key, batch(coming.moving.step), Knobs(*(k[0] for k in coming.knobs))
+    _, terms = jax.eval_shape(step, *first)
+    columns = {name: jnp.zeros((len(coming.knobs.tau), *term.shape)) for name, term in terms.items()}
+    done = jax.lax.fori_loop(0, coming.steps, take, (coming.moving, columns))
     return jax.lax.with_sharding_constraint(done, whole(spread)) if spread else done
 
 

@@ -193,7 +193,7 @@ class Trainer:
         while not parts or state.step < goal:
             coming = self.coming(state, goal - int(state.step))
             placed = everywhere(coming, self.spread)
-            moving, columns = run_steps(self.objective, self.optimiser, *placed, spread=self.spread)
+            moving, columns = run_steps(self.objective, self.optimiser, placed, self.spread)
             self.reading(state).read_ahead(int(state.step))  # while the device computes
             state, columns = self.done(state, coming, moving, columns)
             parts.append(columns)
@@ -245,11 +245,11 @@ class Trainer:
     def reading(self, state: State) -> Epoch:
         """What the steps of this epoch read."""
         epoch, labels = int(state.step) // self.steps_per_epoch, self.labels  # another thread may replace them
-        held = labels, state.self_labels  # so that no other array gets their ids
+        alive = labels, state.self_labels  # so that no other array gets their ids
         name, _, read = self._epoch
-        if name != (wanted := (np.asarray(state.key).tobytes(), epoch, *map(id, held))):
+        if name != (wanted := (np.asarray(state.key).tobytes(), epoch, *map(id, alive))):
             read = self.epoch_of(state, epoch, labels)
-            self._epoch = wanted, held, read
+            self._epoch = wanted, alive, read
         return read
 
     def epoch_of(self, state: State, epoch: int, labels: Int[np.ndarray, "n"]) -> Epoch:
@@ -263,7 +263,7 @@ class Trainer:
         return (EpochOnDisk if isinstance(self.x_train, OnDisk) else Epoch)(data, first)
 
     def end_epoch(self, state: State, columns: dict[str, np.ndarray]) -> State:
-        """The State after an epoch's last step: the next start begun, newcomers unlocked, tau counts afresh."""
+        """The State after an epoch's last step: next start, self-labels, newcomers unlocked, tau counts afresh."""
         epoch, train = int(state.step) // self.steps_per_epoch, self.config.train
         if epoch <= train.starts_end and epoch % train.start_epochs == 0:
             state = self.next_start(state, epoch)

@@ -201,7 +201,7 @@ def single_start(trainer, params, start):
         step=np.int32(start * steps),
     )
     for _ in range(steps):
-        moving, _ = run_steps(trainer.objective, trainer.optimiser, *trainer.coming(state, 1))
+        moving, _ = run_steps(trainer.objective, trainer.optimiser, trainer.coming(state, 1))
         state = state._replace(**moving._asdict())._replace(step=np.int32(moving.step))
     return state
 
@@ -237,7 +237,8 @@ def test_images_are_taught_their_own_labels_made_anew_after_every_so_many_epochs
     given = np.arange(SHAPE[0], dtype=np.int32) % 5
     seen = []
     monkeypatch.setattr(
-        "mixvae.regroup.self_labels", lambda model, params, x, k: seen.append((params, x, int(k))) or given
+        "mixvae.regroup.self_labels",
+        lambda model, params, x, k: seen.append((params, x, int(k))) or (given + len(seen) - 1) % 5,
     )
     state = trainer.init()
     for _ in range(2):
@@ -253,7 +254,7 @@ def test_images_are_taught_their_own_labels_made_anew_after_every_so_many_epochs
     assert same(taught.params["decoder"], alone.params["decoder"])
     for made in (1, 2, 2, 2):
         state, _ = trainer.advance(state)
-        assert len(seen) == made
+        assert len(seen) == made and same(state.self_labels, (given + made - 1) % 5)
 
 
 def test_the_average_follows_the_weights():
@@ -327,16 +328,16 @@ def test_what_cannot_be_done_says_so(call, message):
 
 def test_labels_that_come_while_an_epoch_is_read_are_in_the_next_steps(monkeypatch):
     trainer, labels = make(), np.arange(48) % 3
-    shuffled = trainer.shuffled
+    epoch_of = trainer.epoch_of
 
     def slow(*arguments):
-        read = shuffled(*arguments)
+        read = epoch_of(*arguments)
         trainer.set_labels(labels)
         return read
 
     state = trainer.init()
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "shuffled", slow)
+        patch.setattr(trainer, "epoch_of", slow)
         trainer.reading(state)
     drawn = trainer.reading(state).at(0)
     assert np.array_equal(drawn.labels, labels[np.asarray(drawn.drawn)])

@@ -29,6 +29,7 @@ from mixvae.invariance import augment
 from mixvae.on_disk import OnDisk
 from mixvae.runs import build_trainer
 from workbench.cache import use_compilation_cache
+from workbench.presets import WHOLE
 
 PART = 10_000  # images generated at once
 FILE = "x_train.npy"
@@ -113,7 +114,7 @@ def main():
     cli.add_argument("--rounds", type=int, default=7)
     cli.add_argument("--cached", action="store_true", help="leave the file in the system's cache")
     arguments = cli.parse_args()
-    config = configured(arguments, {"train.starts": 0, "train.regroups": 0, "train.self_label_epochs": 0})
+    config = configured(arguments, WHOLE)
     with tempfile.TemporaryDirectory() as name:
         start = time.perf_counter()
         generate(Path(name), arguments.images)

@@ -29,6 +29,7 @@ from workbench.cache import use_compilation_cache
 from workbench.channel_view import ChannelView
 from workbench.frame import frame_scale
 from workbench.points import Points
+from workbench.presets import WHOLE
 from workbench.scores import scores
 
 
@@ -94,9 +95,7 @@ def main():
     dataset = load_dataset(config.data.name, validation=config.data.validation)
     first = slice(arguments.images)
     dataset = replace(dataset, x_train=dataset.x_train[first], y_train=dataset.y_train[first])
-    trainer = build_trainer(
-        override(config, {"train.starts": 0, "train.regroups": 0, "train.self_label_epochs": 0}), dataset
-    )
+    trainer = build_trainer(override(config, WHOLE), dataset)
     state, _ = trainer.advance(trainer.init(), 1)
     batch, augment = draw(trainer.coming(state).data, 0).x, jax.jit(trainer.objective.view)
     alone = config.train.starts > 0

@@ -27,6 +27,7 @@ from mixvae import Knobs, State, Trainer, load_dataset
 from mixvae.config_file import differences, override
 from mixvae.runs import build_trainer
 from mixvae.step import draw
+from workbench.presets import WHOLE
 
 WARMED = 20  # steps before the two are compared: gradients of fresh weights have many zeros
 
@@ -90,7 +91,7 @@ def main():
     if shutil.which(os.environ.get("CXX", "g++")):
         objectives["torch.compile"] = torch.compile(by_hand.objective)
     forms = {"router alone": config} if config.train.starts else {}
-    forms["whole model"] = override(config, {"train.starts": 0, "train.regroups": 0, "train.self_label_epochs": 0})
+    forms["whole model"] = override(config, WHOLE)
     print(f"{arguments.preset}: {machine()}\ntorch {torch.__version__}, {threads} threads each")
     for form, config in forms.items():
         trainer = build_trainer(config, dataset)

@@ -16,6 +16,7 @@ from mixvae import Config, State, Trainer, load_dataset
 from mixvae.config_file import override
 from mixvae.step import run_steps
 from workbench.cache import use_compilation_cache
+from workbench.presets import WHOLE
 
 GROWN = {  # what is set, and by how much images are enlarged
     "as it is": ({}, 1),
@@ -43,7 +44,7 @@ def steps_of(trainer: Trainer, state: State, steps: int):
 def memory(trainer: Trainer) -> tuple[float, float]:
     """MiB that the compiled step holds for itself, and MiB of its arguments."""
     coming = trainer.coming(trainer.init(), 1)
-    found = run_steps.lower(trainer.objective, trainer.optimiser, *coming).compile().memory_analysis()
+    found = run_steps.lower(trainer.objective, trainer.optimiser, coming).compile().memory_analysis()
     return found.temp_size_in_bytes / MEBI, found.argument_size_in_bytes / MEBI
 
 
@@ -54,7 +55,7 @@ def main():
     cli.add_argument("--rounds", type=int, default=5)
     arguments = cli.parse_args()
     use_compilation_cache()
-    preset = configured(arguments, {"train.starts": 0, "train.regroups": 0, "train.self_label_epochs": 0})
+    preset = configured(arguments, WHOLE)
     x = load_dataset(preset.data.name).x_train[:6000]
     trainers = {name: build(override(preset, settings), x, by) for name, (settings, by) in GROWN.items()}
     steps = {name: partial(steps_of, trainer, trainer.init(), arguments.steps) for name, trainer in trainers.items()}

@@ -13,7 +13,6 @@ const THEMES = {
 // look: theme, points {labels, names}, tint {colours, index}, sprites of the colours, strips of images, lenses, hidden
 // labels, sheet of thumbnails where they stand for points, hover {channel, point}, selected and given points, lasso.
 export function draw(context, frame, plan, look) {
-  context.canvas.dataset.made = frame.ms; // when, for whoever measures how long a frame takes to the screen
   plan.tiles.forEach((tile, channel) => {
     drawTitle(context, frame, channel, tile, plan, look.theme);
     if (channel >= frame.k_active) return drawLocked(context, tile, plan, look.theme);

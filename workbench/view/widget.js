@@ -101,6 +101,7 @@ function render({ model, el }) {
 
   function receive(next) {
     look.frame = frame = next;
+    canvas.dataset.made = frame.ms; // for whoever measures how long a frame takes to the screen
     if (frame.k > MANY) return;
     paintStrip(look.strips.mean, frame.mean, frame.k);
     if (frame.sigma) paintStrip(look.strips.sigma, frame.sigma, frame.k);
