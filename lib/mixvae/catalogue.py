@@ -1,6 +1,5 @@
 """The data sets that have names: where they lie, what they must be, and how the missing one is fetched."""
 
-import os
 from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from urllib.request import urlopen
@@ -8,6 +7,7 @@ from urllib.request import urlopen
 import numpy as np
 from tqdm import tqdm
 
+from mixvae.folder import write_atomically
 from mixvae.sources import IDX_FILES, Source, read_idx, read_idx_folder
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -70,18 +70,14 @@ def download(url: str, path: Path, sha256: str) -> None:
 
     Raises FileNotFoundError when the network or the disk fails, ValueError when the file is not the one meant.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         body = _fetch(url, path.name)
         read_idx(body, url, sha256)
         path.parent.mkdir(exist_ok=True)
-        temporary.write_bytes(body)
-        temporary.replace(path)
+        write_atomically(path, body)
     except (OSError, HTTPException) as error:
         remedy = f"install Debian's dataset-fashion-mnist, or put {', '.join(IDX_FILES)} into {path.parent}"
         raise FileNotFoundError(f"{path} is not there, and fetching {url} failed: {error}; {remedy}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _fetch(url: str, label: str) -> bytes:

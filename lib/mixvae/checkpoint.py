@@ -49,7 +49,7 @@ def load(folder: str | Path, trainer: Trainer) -> tuple[State, list[Row], str]:
     """The state and the history of a run, and in words what was wrong with its newest checkpoint, if anything was.
 
     Raises FileNotFoundError where there is no checkpoint, ValueError where none can be read, or where what was read is
-    of another config or of other images.
+    of another config, or of images of another shape or number (of a light copy, of another shape).
     """
     folder, faults = Path(folder), []
     for name in (CHECKPOINT, PREVIOUS):
@@ -132,6 +132,9 @@ def restore(trainer: Trainer, tree: dict[str, Any]) -> State:
         state = serialization.from_state_dict(fresh, complete)
     except Exception as error:  # flax raises many unrelated kinds for other trees
         raise ValueError(f"the arrays of the checkpoint are not those of this config's run ({error})") from None
+    if len(state.self_labels) != len(fresh.self_labels):
+        found = f"{len(state.self_labels)} training images, and there are {len(fresh.self_labels)}"
+        raise ValueError(f"the checkpoint is of {found}; the data are no longer those of this run")
     if jax.tree.map(described, state) != jax.tree.map(described, fresh):
         raise ValueError("the arrays of the checkpoint are not those of this config's run")
     return state

@@ -203,3 +203,10 @@ def test_a_state_of_another_structure_is_named(snapshots):
     for part, other in (("optimiser", np.zeros(3)), ("knobs", []), ("key", None), ("curriculum", {"stage": {}})):
         with pytest.raises(ValueError, match="the arrays of the checkpoint are not those of this config's run"):
             checkpoint.restore(snapshots[1].trainer, tree | {part: other})
+
+
+def test_another_number_of_images_is_named(snapshots):
+    tree = serialization.to_state_dict(jax.tree.map(np.asarray, snapshots[1].state))
+    fewer = tree | {"self_labels": tree["self_labels"][:-5]}
+    with pytest.raises(ValueError, match="is of 43 training images, and there are 48; the data are no longer those"):
+        checkpoint.restore(snapshots[1].trainer, fewer)

@@ -35,9 +35,16 @@ def map_components(model: MixVAE, params: dict, change: Callable[[Array], Array]
     return {**params, "embeddings": change(params["embeddings"]), "encoder": encoder}
 
 
-def parents_of(newcomers: Int[np.ndarray, "n"], losses: Float[np.ndarray, "k"]) -> Int[np.ndarray, "n"]:
-    """Each newcomer's parent: the unlocked channels by falling summed loss, one newcomer each, then around again."""
-    order = np.argsort(-np.asarray(losses)[: newcomers[0]], kind="stable")
+def parents_of(
+    newcomers: Int[np.ndarray, "n"], channel: Int[np.ndarray, "m"], loss: Float[np.ndarray, "m"]
+) -> Int[np.ndarray, "n"]:
+    """Each newcomer's parent: the unlocked channels by falling summed loss, one newcomer each, then around again.
+
+    `channel` and `loss` (nats) are of images. A density's loss falls below 0, and a sum would then put the channel
+    without images first: where one does, all count from the lowest.
+    """
+    left = np.bincount(channel, loss - min(0.0, loss.min()), minlength=newcomers[0])
+    order = np.argsort(-left, kind="stable")
     return order[np.arange(len(newcomers)) % len(order)]
 
 

@@ -110,4 +110,11 @@ def test_forget_zeroes_the_newcomers_moments_and_no_others(layout):
     ],
 )
 def test_newcomers_are_dealt_one_each_to_those_that_lose_most_and_then_around(newcomers, losses, parents):
-    assert parents_of(np.array(newcomers), np.array(losses)).tolist() == parents
+    channel = np.arange(newcomers[0]).repeat(2)  # of two images each, one of which loses nothing
+    loss = np.stack([losses[: newcomers[0]], np.zeros(newcomers[0])], 1).ravel()
+    assert parents_of(np.array(newcomers), channel, loss).tolist() == parents
+
+
+def test_a_channel_without_images_has_nothing_to_share_where_a_density_makes_losses_negative():
+    channel, loss = np.array([0, 0, 0, 2, 2]), np.array([-900.0, -950.0, -800.0, -700.0, -990.0])
+    assert parents_of(np.array([3, 4, 5]), channel, loss).tolist() == [0, 2, 1]  # above -990: 320, 290, none

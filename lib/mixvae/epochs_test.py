@@ -42,7 +42,8 @@ def test_no_more_than_a_window_is_read_at_once(tmp_path, monkeypatch):
     _, trainer = both(tmp_path)
     state, read, announce = trainer.init(), [], OnDisk._announce
     monkeypatch.setattr(OnDisk, "_announce", lambda self: (read.append(self.rows.tolist()), announce(self)))
-    trainer.advance(state, 7)
+    for _ in range(7):  # a step at a time
+        state, _ = trainer.advance(state, 1)
     data = trainer.reading(state).data
     steps = [np.concatenate([data.order, data.drawn], 1)[part].ravel() for part in ([0, 1, 2], [3, 4, 5], [6, 7, 7])]
     assert read == [trainer.x_train.rows[rows].tolist() for rows in steps]

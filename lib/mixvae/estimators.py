@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from mixvae.inference import checked
 from mixvae.metrics import EstimatorBias, estimator_bias
 from mixvae.objective import Objective
 from mixvae.routing import ESTIMATORS, route
@@ -34,11 +35,13 @@ def measure(
     draws: int = 1000,
     seed: int = 0,
 ) -> dict[str, EstimatorBias]:
-    """The bias and the noise of every estimator at a temperature, on at least 100 images in [0, 1].
+    """The bias and the noise of every estimator at a temperature, on at least 100 images, uint8 or floats in [0, 1].
 
     It is of the gradient as it arrives with `router_recon` at 1. Every estimator sees the same latents and the same
-    noise. Raises ValueError where the exact gradient is 0, as it is with one channel unlocked.
+    noise. Raises ValueError for other images, and where the exact gradient is 0, as it is with one channel unlocked.
     """
+    x = checked(objective.model, x)
+    x = x / np.float32(255) if x.dtype == np.uint8 else x
     key_z, key_c = jax.random.split(jax.random.PRNGKey(seed))
     keys = jax.random.split(key_c, draws)
     gradients = {

@@ -133,6 +133,15 @@ def test_a_hot_gumbel_is_all_bias_and_a_cold_one_mostly_noise():
     assert all(hot.noise < cold.noise for hot, cold in pairwise(found))
 
 
+def test_bytes_are_measured_as_the_pixels_that_they_are():
+    objective, params = made()
+    bytes_, wrong = np.rint(255 * X).astype(np.uint8), "images have pixels from 0 to 2"
+    found = [measure(objective, params, x, tau=1.0, k_active=5, draws=5)["gumbel"] for x in (X, bytes_)]
+    assert found[1].cosine == pytest.approx(found[0].cosine, rel=1e-4)
+    with pytest.raises(ValueError, match=wrong):
+        measure(objective, params, bytes_.astype(np.float32), tau=1.0, k_active=5, draws=5)
+
+
 def test_where_one_channel_is_unlocked_there_is_nothing_to_measure():
     with pytest.raises(ValueError, match="exact gradient is 0 everywhere"):
         measure(*made(), X, tau=1.0, k_active=1, draws=7)

@@ -95,10 +95,11 @@ def _router_features(model, params, x, _):
     return kept["intermediates"]["encoder"]["posterior"]["features"][0]
 
 
-def channel_losses(model: MixVAE, params: Any, x: Array, k_active: Any) -> Float[np.ndarray, "k"]:
-    """Summed over the images each channel is chosen for: -log p(x|z, e) + KL of that channel's latent, in nats."""
-    channel, loss = in_batches(_chosen_loss, model, params, x, k_active)
-    return np.bincount(channel, weights=loss, minlength=model.num_components)
+def chosen_losses(
+    model: MixVAE, params: Any, x: Array, k_active: Any
+) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    """The channel that every image is routed to, and -log p(x|z, e) + KL of that channel's latent, in nats."""
+    return in_batches(_chosen_loss, model, params, x, k_active)
 
 
 @partial(jax.jit, static_argnums=0)

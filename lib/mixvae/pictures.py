@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mixvae.sources import Source
 
@@ -123,7 +123,7 @@ def decode_image(encoded: bytes, where: str) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(encoded), formats=("PNG", "JPEG"))
+            image = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded), formats=("PNG", "JPEG")))  # as it is seen
             image.load()
     except Exception as error:  # Pillow's decoders raise many unrelated kinds
         raise ValueError(f"{where}: expected a sound PNG or JPEG, found {type(error).__name__}: {error}") from None

@@ -113,6 +113,14 @@ def test_jpeg_palette_and_opaque_alpha(tmp_path):
     assert np.abs(data.x_train - np.array([100.0, 50, 100])).max() <= 3
 
 
+def test_a_photograph_stands_as_it_is_seen(tmp_path):
+    upright, turned = Image.fromarray(images()[0]), Image.Exif()
+    turned[0x0112] = 6  # its camera lay on its side: a quarter turn clockwise shows it as it was
+    for i in range(3):
+        upright.rotate(90, expand=True).save(tmp_path / f"{i}.png", exif=turned)
+    np.testing.assert_array_equal(load_dataset(tmp_path).x_train[0, ..., 0], images()[0])
+
+
 def spoil_nothing(folder):
     for file in folder.iterdir():
         file.unlink()

@@ -130,11 +130,12 @@ def parts(
 def fitted_router(
     features: Float[np.ndarray, "n f"], channel: Int[np.ndarray, "n"], num_components: int
 ) -> dict[str, Float[np.ndarray, "..."]]:
-    """The router's last layer by logistic regression; a channel without images is as likely as the rarest."""
+    """The router's last layer by logistic regression; that of a channel without images is the least bias alone."""
     fit = LogisticRegression(tol=1e-2).fit(features, channel)
     coefficients, intercepts = fit.coef_, fit.intercept_
-    if len(fit.classes_) == 2:  # one row for the second class, against 0 for the first
-        coefficients, intercepts = np.stack([0 * coefficients[0], coefficients[0]]), np.array([0.0, intercepts[0]])
+    if len(fit.classes_) == 2:  # one row alone, of the second class less the first
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercepts = np.concatenate([-intercepts, intercepts]) / 2
     kernel = np.zeros((features.shape[1], num_components), np.float32)
     bias = np.full(num_components, intercepts.min(), np.float32)
     kernel[:, fit.classes_], bias[fit.classes_] = coefficients.T, intercepts

@@ -108,6 +108,14 @@ def test_the_fitted_router_chooses_as_it_was_told(channels):
     assert not router["kernel"][:, channels:].any() and (router["bias"][channels:] == router["bias"].min()).all()
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_empty_channel_before_two_that_are_not_takes_no_image(turned):
+    features, told = np.array([[0.0], [1.0], [2.0], [10.0], [11.0]]), np.array([3, 3, 3, 7, 7])
+    told = 10 - told if turned else told  # the larger bias is on the second, then on the first
+    router = fitted_router(features, told, 10)
+    assert ((features @ router["kernel"] + router["bias"]).argmax(1) == told).all()
+
+
 def test_regrouping_changes_the_routers_last_layer_alone_and_only_where_something_moves(monkeypatch):
     dataset = tiny_dataset()
     x = dataset.x_val / np.float32(255)

@@ -50,7 +50,7 @@ def learning_rate(epochs: np.ndarray, train: TrainConfig) -> np.ndarray:
 
 
 def scheduled(config: Config, curriculum: Curriculum, epochs: np.ndarray) -> Knobs:
-    """Every live knob at the given epochs [n], by its schedule alone; `boosted` comes on top."""
+    """Every live knob at the given epochs [n], by its schedule alone."""
     values = {name: np.full_like(epochs, constant(config, name), float) for name in LIVE}
     routers_alone, now = epochs < config.train.starts_end, age(epochs, config.train)
     values["w_evidence"][routers_alone] = 0.0
@@ -71,23 +71,17 @@ def constant(config: Config, name: str) -> float:
     return config.model.num_components if value is None else value
 
 
+def knobs_at(config: Config, curriculum: Curriculum, current: Knobs, held: Knobs, epochs: np.ndarray) -> Knobs:
+    """The knobs at `epochs` [n]: `current` where `held` is true, else the schedule's; float32 [n]."""
+    plan = zip(current, held, scheduled(config, curriculum, epochs), strict=True)
+    return Knobs(*(np.asarray(np.full_like(epochs, value) if hold else at, np.float32) for value, hold, at in plan))
+
+
 def boosted(knobs: Knobs, config: Config, curriculum: Curriculum, epochs: np.ndarray) -> Knobs:
     """Both betas times `kl_boost_on_unlock` for `boost_epochs` after an unlock (the first stage is none)."""
     recent = age(epochs, config.train) - curriculum.unlocked_at < config.curriculum.boost_epochs
-    boost = np.where(recent & bool(curriculum.on and curriculum.stage > 0), knobs.kl_boost_on_unlock, 1.0)
+    boost = np.where(recent & bool(curriculum.on and curriculum.stage > 0), knobs.kl_boost_on_unlock, np.float32(1))
     return knobs._replace(beta_z=knobs.beta_z * boost, beta_c=knobs.beta_c * boost)
-
-
-def knobs_at(config: Config, curriculum: Curriculum, current: Knobs, held: Knobs, epochs: np.ndarray) -> Knobs:
-    """The knobs of the steps at `epochs` [n]: `current` where `held` is true, else the schedule's; float32 [n].
-
-    An unlock's boost comes on top of both.
-    """
-    plan = scheduled(config, curriculum, epochs)
-    mixed = [
-        np.full_like(epochs, value, float) if hold else at for value, hold, at in zip(current, held, plan, strict=True)
-    ]
-    return Knobs(*(np.asarray(a, np.float32) for a in boosted(Knobs(*mixed), config, curriculum, epochs)))
 
 
 def next_stage(config: CurriculumConfig, curriculum: Curriculum, epoch: int, loss: float) -> Curriculum:

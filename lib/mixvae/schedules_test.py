@@ -10,6 +10,7 @@ from mixvae.config_file import override
 from mixvae.schedules import (
     age,
     beta_share,
+    boosted,
     curriculum_start,
     knobs_at,
     learning_rate,
@@ -175,19 +176,20 @@ def test_the_unlocked_channels_follow_the_stage(stage, k_active):
 def test_an_unlock_boosts_both_betas_for_a_while_and_nothing_else():
     config = override(Config(), STAGED)
     epochs = [10, 11.9, 12, 19]
-    found = knobs(config, epochs, at_stage(config.curriculum, 1, unlocked_at=10))
+    stage = at_stage(config.curriculum, 1, unlocked_at=10)
+    plain = knobs(config, epochs, stage)
+    found = boosted(plain, config, stage, np.array(epochs))
     np.testing.assert_allclose(found.beta_z, [1.5, 1.5, 0.5, 0.5])
     np.testing.assert_allclose(found.beta_c, [0.75, 0.75, 0.25, 0.25])
-    plain = knobs(override(config, {"curriculum.kl_boost_on_unlock": 1.0}), epochs, at_stage(config.curriculum, 1, 10))
-    for name in set(Knobs._fields) - {"beta_z", "beta_c", "kl_boost_on_unlock"}:
+    for name in set(Knobs._fields) - {"beta_z", "beta_c"}:
         np.testing.assert_array_equal(getattr(found, name), getattr(plain, name))
 
 
 def test_neither_the_first_stage_nor_a_curriculum_that_is_off_boosts():
     config = override(Config(), STAGED)
-    np.testing.assert_allclose(knobs(config, [0, 1]).beta_z, 0.5)
     off = at_stage(config.curriculum, 1, unlocked_at=10)._replace(on=np.bool_(False))
-    np.testing.assert_allclose(knobs(config, [10, 11], off).beta_z, 0.5)
+    for stage, epochs in ((curriculum_start(config.curriculum), [0, 1]), (off, [10, 11])):
+        np.testing.assert_allclose(boosted(knobs(config, epochs, stage), config, stage, np.array(epochs)).beta_z, 0.5)
 
 
 @pytest.mark.parametrize("name", Knobs._fields)

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from jaxtyping import Array
 
 from mixvae.config import Knobs
@@ -26,15 +25,9 @@ class State(NamedTuple):
     optimiser: Any
     key: Array  # uint32 [2]: every random number follows from it and the step
     step: Array  # int32
-    knobs: Knobs  # of the last step, or where an epoch begins of the next; float32
+    knobs: Knobs  # of the last step, or where an epoch begins of the next, without an unlock's boost; float32
     held: Knobs  # bool: taken off its schedule
     tau_counts: Array  # float32 [K, Y]
     self_labels: Array  # int32 [N]: the channel that regrouping gave each training image, -1 where none
     curriculum: Curriculum
     best: Start | tuple[()]  # of the starts so far; empty where train.starts is 0
-
-
-def moment(state: State, plan: Knobs, index: int) -> Knobs:
-    """One step's knobs of a plan; a held one keeps its own value, without the boost that an unlock lends it."""
-    values = (k if hold else at[index] for k, hold, at in zip(state.knobs, state.held, plan, strict=True))
-    return Knobs(*(np.float32(value) for value in values))

@@ -28,8 +28,9 @@ class Moving(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What steps read: images, which of them are each step's batch, and which labelled ones are drawn beside it."""
+    """What steps from number `first` on read: images, which are each batch, which labelled ones are drawn beside it."""
 
+    first: Int[Array, ""]
     x: UInt8[Array, "n h w c"]
     self_labels: Int[Array, "n"]
     order: Int[Array, "steps b"]
@@ -128,7 +129,7 @@ def run_step(
 
 def draw(data: Data, step: Int[Array, ""]) -> Batch:
     """The batch of a step, and the labelled images beside it."""
-    i = step % len(data.order)
+    i = step - data.first
     drawn = pixels(data.x, data.drawn[i])
     return Batch(pixels(data.x, data.order[i]), data.self_labels[data.order[i]], drawn, data.labels[i], data.table)
 

@@ -12,14 +12,14 @@ from jaxtyping import Array, Float, Int, UInt8
 from mixvae import curriculum, tau_classifier
 from mixvae.config import LIVE, Config, Knobs
 from mixvae.epochs import Epoch, EpochOnDisk
-from mixvae.inference import channel_losses, responsibilities
+from mixvae.inference import chosen_losses, responsibilities
 from mixvae.invariance import router_objective
 from mixvae.model import MixVAE, build_model
 from mixvae.objective import build_objective
 from mixvae.on_disk import OnDisk
-from mixvae.schedules import curriculum_start, knobs_at, next_stage
+from mixvae.schedules import boosted, curriculum_start, knobs_at, next_stage
 from mixvae.settings import check, nearest
-from mixvae.state import Start, State, moment
+from mixvae.state import Start, State
 from mixvae.step import (
     Coming,
     Data,
@@ -55,6 +55,9 @@ class Trainer:
         num_classes: int = 10,
         x_val: UInt8[np.ndarray, "m h w c"] | None = None,
     ):
+        if len(x_train.shape) != 4 or x_train.dtype != np.uint8:
+            found = f"training images have shape {x_train.shape} and type {x_train.dtype}"
+            raise ValueError(f"{found}; expected uint8 [N, H, W, C], 0 to 255")
         channels, size = config.model.num_components, config.train.batch_size
         if size > len(x_train):
             raise ValueError(f"train.batch_size={size} is larger than the {len(x_train)} training images; lower it")
@@ -129,14 +132,20 @@ class Trainer:
         released = dict.fromkeys(map(known, names), np.bool_(False))
         return self.at_schedule(state._replace(held=state.held._replace(**released)))
 
-    def at_schedule(self, state: State) -> State:
-        """`state` with the knobs that are not held where their schedules are now."""
-        return state._replace(knobs=moment(state, self.plan(state), 0))
+    def at_schedule(self, state: State, steps: int = 1) -> State:
+        """`state` with the knobs that are not held where their schedules are at the last of the coming `steps`."""
+        at = knobs_at(self.config, state.curriculum, state.knobs, state.held, self.middles(state, steps)[-1:])
+        return state._replace(knobs=Knobs(*(values[0] for values in at)))
 
-    def plan(self, state: State) -> Knobs:
-        """The knobs [steps] of the coming epoch's worth of steps."""
-        middles = int(state.step) + 0.5 + np.arange(self.steps_per_epoch)  # at 0 a warm-up would waste the first step
-        return knobs_at(self.config, state.curriculum, state.knobs, state.held, middles / self.steps_per_epoch)
+    def plan(self, state: State, steps: int) -> Knobs:
+        """The knobs [steps] of the coming steps, an unlock's boost among them."""
+        epochs = self.middles(state, steps)
+        knobs = knobs_at(self.config, state.curriculum, state.knobs, state.held, epochs)
+        return boosted(knobs, self.config, state.curriculum, epochs)
+
+    def middles(self, state: State, steps: int) -> Float[np.ndarray, "steps"]:
+        """The middles of the coming steps, in epochs: at 0 a warm-up would waste the first step."""
+        return (int(state.step) + 0.5 + np.arange(steps)) / self.steps_per_epoch
 
     def set_curriculum(self, state: State, on: bool) -> State:
         """Channels unlock by the curriculum, or all that the config allows are open.
@@ -162,6 +171,8 @@ class Trainer:
         """
         if np.shape(labels) != (len(self.x_train),):
             raise ValueError(f"labels have shape {np.shape(labels)}; expected ({len(self.x_train)},), one an image")
+        if np.asarray(labels).dtype.kind not in "iu":
+            raise ValueError(f"labels are {np.asarray(labels).dtype}; expected whole numbers, -1 where unknown")
         if np.min(labels) < UNLABELLED or np.max(labels) >= self.num_classes:
             found = f"labels run from {np.min(labels)} to {np.max(labels)}"
             raise ValueError(f"{found}; expected 0 to {self.num_classes - 1}, or -1 where unknown")
@@ -213,7 +224,7 @@ class Trainer:
             moving=Moving(state.params, state.average, state.optimiser, state.step),
             key=state.key,
             data=epoch.at(step)._replace(table=table),
-            knobs=Knobs(*(values[: epoch.longest] for values in self.plan(state))),
+            knobs=self.plan(state, epoch.longest),
             steps=np.int32(left if steps is None else min(steps, left)),
         )
 
@@ -232,8 +243,7 @@ class Trainer:
         columns = {name: np.asarray(column)[:steps] for name, column in columns.items()}
         require_finite(columns, knobs, int(state.step))
         columns |= {name: values[:steps] for name, values in knobs._asdict().items()}
-        now = moment(state, knobs, steps - 1)
-        state = state._replace(**moving._asdict())._replace(step=np.int32(moving.step), knobs=now)
+        state = self.at_schedule(state, steps)._replace(**moving._asdict())._replace(step=np.int32(moving.step))
         if int(state.step) % self.steps_per_epoch:
             return state, columns
         if len(self.x_val):
@@ -259,8 +269,9 @@ class Trainer:
         drawn = labelled[drawn_labelled(key, first, self.steps_per_epoch, len(labelled))].astype(np.int32)
         order = shuffled(key, epoch, len(self.x_train), self.config.train.batch_size)
         self_labels = jnp.asarray(state.self_labels)
-        data = Data(self.x_train, self_labels, order, jnp.asarray(drawn), jnp.asarray(labels[drawn]), table=None)
-        return (EpochOnDisk if isinstance(self.x_train, OnDisk) else Epoch)(data, first)
+        drawn, known = jnp.asarray(drawn), jnp.asarray(labels[drawn])
+        data = Data(np.int32(first), self.x_train, self_labels, order, drawn, known, table=None)
+        return (EpochOnDisk if isinstance(self.x_train, OnDisk) else Epoch)(data)
 
     def end_epoch(self, state: State, columns: dict[str, np.ndarray]) -> State:
         """The State after an epoch's last step: next start, self-labels, newcomers unlocked, tau counts afresh."""
@@ -271,9 +282,9 @@ class Trainer:
             return self.recount(self.at_schedule(state))
         if train.self_labels_after(epoch):
             state = self.self_labelled(state)
-        moved = next_stage(
-            self.config.curriculum, state.curriculum, epoch - train.starts_end, self.judge(state, columns)
-        )
+        moved = state.curriculum
+        if epoch < train.epochs:  # a newcomer of the last would never be trained
+            moved = next_stage(self.config.curriculum, moved, epoch - train.starts_end, self.judge(state, columns))
         before = int(state.knobs.k_active)
         state = self.at_schedule(state._replace(curriculum=moved))
         after = int(state.knobs.k_active)
@@ -330,13 +341,13 @@ class Trainer:
 
     def evidence_loss(self, state: State, x: UInt8[np.ndarray, "n h w c"]) -> float:
         """Mean of -log p(x|z, e) + KL of the chosen channel's latent, in nats, by the averaged weights."""
-        return float(channel_losses(self.model, state.average, x, state.knobs.k_active).sum() / len(x))
+        _, loss = chosen_losses(self.model, state.average, x, state.knobs.k_active)
+        return float(loss.mean(dtype=np.float64))
 
     def split(self, state: State, before: int, after: int) -> State:
         """Channels `before` ... `after - 1` become perturbed copies of those with the largest summed loss."""
         newcomers = np.arange(before, after)
-        losses = channel_losses(self.model, state.average, self.judged, before)
-        parents = curriculum.parents_of(newcomers, losses)
+        parents = curriculum.parents_of(newcomers, *chosen_losses(self.model, state.average, self.judged, before))
         key = jax.random.fold_in(state.key, int(state.step))
         copied = [curriculum.split(key, self.model, p, parents, newcomers) for p in (state.params, state.average)]
         forgotten = curriculum.forget(self.model, state.optimiser, newcomers)

@@ -1,5 +1,6 @@
 """Training on 48 images of 12 x 9 pixels: 5 channels, batches of 7."""
 
+import re
 from functools import partial
 
 import jax
@@ -43,6 +44,24 @@ def test_numbers_do_not_depend_on_how_steps_are_divided(settings):
     while parts.step < whole.step:
         parts, _ = trainer.advance(parts, next(sizes))
     assert same(whole, parts)
+
+
+@pytest.mark.parametrize(
+    "x, found",
+    [
+        (np.zeros((9, 12, 9, 1), np.float32), "shape (9, 12, 9, 1) and type float32"),
+        (np.zeros((9, 12, 9), np.uint8), "shape (9, 12, 9) and type uint8"),
+    ],
+    ids=["floats", "three axes"],
+)
+def test_other_images_than_bytes_are_refused(x, found):
+    with pytest.raises(ValueError, match=re.escape(f"training images have {found}; expected uint8 [N, H, W, C]")):
+        Trainer(tiny_config(), x)
+
+
+def test_labels_are_whole_numbers():
+    with pytest.raises(ValueError, match="labels are float64; expected whole numbers"):
+        make().set_labels(np.full(SHAPE[0], 1.7))
 
 
 def test_a_chunk_ends_where_the_epoch_ends():
@@ -131,17 +150,26 @@ def test_newcomers_unlock_at_their_epoch_as_copies_and_the_boost_ends():
     assert (distances < 0.5 * np.linalg.norm(table[0] - table[1])).all()
     state, columns = trainer.advance(state)
     assert columns["usage"][:, 2:].all() and state.curriculum.unlocked_at == 1
-    boosted, after = trainer.plan(trainer.advance(trainer.init())[0]).beta_z[0], trainer.plan(state).beta_z[0]
+    boosted, after = trainer.plan(trainer.advance(trainer.init())[0], 1).beta_z, trainer.plan(state, 1).beta_z
     assert (boosted, after) == (3.0, 1.0)
 
 
-def test_a_held_beta_is_boosted_but_not_compounded():
+def test_a_beta_is_boosted_but_not_compounded_held_or_not():
     trainer = make(**STAGES, **{"curriculum.kl_boost_on_unlock": 3.0})
     state, _ = trainer.advance(trainer.init())
-    state = trainer.hold(state, beta_z=0.5)
-    for _ in range(3):
-        state, _ = trainer.advance(state, 1)
-        assert trainer.plan(state).beta_z[0] == 1.5 and state.knobs.beta_z == 0.5
+    for value in (1.0, 0.5):
+        for _ in range(3):
+            state, columns = trainer.advance(state, 1)
+            assert columns["beta_z"] == 3 * value and state.knobs.beta_z == value
+        state = trainer.hold(state, beta_z=0.5)
+
+
+def test_no_channel_unlocks_where_training_ends():
+    plateau = {"curriculum.unlock_epochs": None, "curriculum.patience": 1, "curriculum.min_delta": 1e6}
+    for epochs, open_at_the_end in ((2, 2), (3, 5)):
+        trainer = make(**(STAGES | plateau | {"train.epochs": epochs, "curriculum.cooldown": 0}))
+        state, _ = trainer.advance(trainer.advance(trainer.init())[0])
+        assert state.knobs.k_active == open_at_the_end
 
 
 def test_labels_arrive_while_training_without_a_recompile():

@@ -11,6 +11,7 @@ from scipy import stats
 
 from mixvae.config import ModelConfig
 from mixvae.model import build_decoder
+from mixvae.modules.conditioning import CONDITIONERS, FiLMLayer
 from mixvae.modules.decoders import ModularConvDecoder, ModularDenseDecoder
 
 B, K, D, E, H, W, C = 3, 5, 2, 7, 20, 30, 3
@@ -217,6 +218,13 @@ def test_a_remade_decoder_hits_the_compile_cache(kind):
     assert again == module and hash(again) == hash(module)
     render(again, made(again), Z, EMBEDDINGS, X)
     assert render._cache_size() == compiled
+
+
+def test_a_part_that_is_made_anew_under_its_name_is_not_the_old_one(monkeypatch):
+    before = decoder("dense")
+    assert decoder("dense") == before
+    monkeypatch.setitem(CONDITIONERS, "film", type("FiLMLayer", (FiLMLayer,), {}))
+    assert decoder("dense") != before and decoder("dense", "concat") == decoder("dense", "concat")
 
 
 @pytest.mark.parametrize("kind", KINDS)
