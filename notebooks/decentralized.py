@@ -38,12 +38,7 @@ def _(beside, dataset, given, live, others, refresh, set_given):
         set_given(live.given.any())
     weights, title = live.matrix()
     runs = {"live": live.curves} | ({others.selected_key: beside.history} if beside and beside.history else {})
-    drawn = [
-        charts.Redrawn(charts.terms_chart, charts.terms_frame(runs), len(runs) > 1),
-        charts.Redrawn(charts.usage_chart, charts.usage_frame(live.curves)),
-        charts.Redrawn(charts.matrix_chart, charts.matrix_frame(weights, dataset.class_names), title),
-    ]
-    mo.hstack(drawn, justify="start", wrap=True)
+    mo.hstack(charts.of_run(runs, weights, dataset.class_names, title), justify="start", wrap=True)
     return
 
 

@@ -21,6 +21,7 @@ from workbench.cache import use_compilation_cache
 from workbench.cluster import connect
 from workbench.experiments import EXPERIMENTS
 from workbench.film import load_film
+from workbench.frame import MOST_CHANNELS
 from workbench.offline import offline
 from workbench.report import report
 from workbench.rows import RESULTS
@@ -53,12 +54,13 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("train", help="train a config to its last epoch and score it on the test images")
     one.add_argument("config", help=f"a YAML file, or a preset: {', '.join(presets.names())}")
     one.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="replace a setting")
-    one.add_argument("--out", metavar="FOLDER", help="save every epoch there, and go on from what it holds")
+    one.add_argument("--out", type=named, metavar="FOLDER", help="save every epoch there, and go on from what it holds")
     one.add_argument(
         "--light", action="store_true", help="at the end keep the averaged weights alone, in half precision"
     )
     one.add_argument(
         "--hosts",
+        type=named,
         metavar="HOST:PORT,N,ID",
         help="be number ID, from 0, of N processes that train together, where number 0 listens at HOST:PORT; "
         "or auto, under Slurm, Open MPI or on a TPU pod",
@@ -73,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     )
     many.add_argument(
         "--scheduler",
+        type=named,
         metavar="ADDRESS",
         help="run them on the workers of this Dask scheduler, as in tcp://10.0.0.1:8786",
     )
@@ -81,12 +84,19 @@ def parser() -> argparse.ArgumentParser:
         "report", help="a saved run, or a notebook, as one HTML file that works without a kernel or a network"
     )
     page.add_argument("source", metavar="RUN_OR_NOTEBOOK", help="a folder that train --out filled, or a notebook's .py")
-    page.add_argument("-o", "--out", metavar="FILE", help="default: beside it, with .html at its end")
+    page.add_argument("-o", "--out", type=named, metavar="FILE", help="default: beside it, with .html at its end")
     page.set_defaults(run=write_report, resume="no file was half written")
     made = commands.add_parser("tables", help="make the result tables of a document anew from the rows")
     made.add_argument("document", nargs="*", default=[str(ROOT / "README.md")], help="default: README.md")
     made.set_defaults(run=fill_tables, resume="no document was half written")
     return cli
+
+
+def named(text: str) -> str:
+    """An argument that names something. Raises ArgumentTypeError for '', as of a variable that is not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a name, found ''")
+    return text
 
 
 def parse_settings(pairs: list[str]) -> dict:
@@ -118,7 +128,11 @@ def train(arguments: argparse.Namespace) -> int:
     sizes = f"{len(dataset.x_train)} training images, {len(dataset.x_test)} test images"
     print(f"{dataset.name}: {sizes}; K = {config.model.num_components}")
     start, snapshot = time.perf_counter(), None
-    recorder = Recorder(dataset, out) if out and tells else None
+    recorder = None
+    if out and tells and config.model.num_components > MOST_CHANNELS:
+        print(f"{out}: a view shows {MOST_CHANNELS} channels at most, so no moments are kept for one")
+    elif out and tells:
+        recorder = Recorder(dataset, out)
     steps = len(dataset.x_train) // config.train.batch_size * config.train.epochs
     with tqdm(total=steps, unit=" steps", mininterval=0.5, disable=not tells) as bar:
 
@@ -126,7 +140,8 @@ def train(arguments: argparse.Namespace) -> int:
             bar.initial = bar.n = bar.last_print_n = int(saved.state.step)
             if (epoch := len(saved.history)) < config.train.epochs:
                 bar.write(f"{out}: goes on after epoch {epoch} of {config.train.epochs}")
-            recorder.record(saved)
+            if recorder:
+                recorder.record(saved)
 
         for snapshot in fit(config, dataset, out, bar.update, resumed):
             row = snapshot.history[-1]

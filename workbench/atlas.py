@@ -6,6 +6,7 @@
 Row 0 of a grid is the top of the plane, column 0 its left; it spans `scale` to both sides of the origin.
 """
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,7 +17,8 @@ from jaxtyping import Float
 
 from mixvae import MixVAE
 
-FINE, COARSE = 2560, 640  # images of an atlas, about: 2 MB of MNIST's, and half a megabyte
+FINE, COARSE = 2560, 640  # images of an atlas, about: 2 MB of MNIST's, and half a megabyte; of larger ones fewer
+LARGE = 28 * 28  # numbers of an image
 FEWEST, MOST = 5, 24  # cells along an axis
 
 
@@ -32,8 +34,9 @@ class Atlas(NamedTuple):
 def build_atlas(
     model: MixVAE, params: Any, scale: float, sigma_range: tuple[float, float], images: int = FINE
 ) -> Atlas:
-    """The atlas of all channels, of about so many images."""
-    cells = int(np.clip(np.sqrt(images / model.num_components), FEWEST, MOST))
+    """The atlas of all channels, of about so many images, or of large ones about as many bytes."""
+    size = math.prod(model.decoder.output_hw) * model.decoder.channels
+    cells = int(np.clip(np.sqrt(images * min(1, LARGE / size) / model.num_components), FEWEST, MOST))
     image = decode_grid(model, params, np.float32(scale), cells)
     mean, sigma = image if isinstance(image, tuple) else (image, None)
     return Atlas(scale, np.asarray(mean), None if sigma is None else np.asarray(sigma), sigma_range)

@@ -31,6 +31,13 @@ def test_a_cell_is_the_decoded_latent_of_its_place(dimensions):
     assert atlas.sigma is None and atlas.scale == 2.0
 
 
+def test_large_images_get_coarser_grids():
+    shape = (56, 42, 3)
+    model = build_model(tiny_config(), shape)
+    atlas = build_atlas(model, first_params(model, jax.random.PRNGKey(0), shape), 2.0, (0.05, 0.5))
+    assert atlas.mean.shape == (5, 7, 7, *shape)  # 5 x 7 x 7 of 9 numbers a pixel for 5 x 22 x 22 of one
+
+
 def test_sigma_comes_with_the_mean():
     model, params, atlas = built(**{"model.output": "heteroscedastic"})
     z = np.full((1, 2), [-2.0, 2.0], np.float32)  # the corner at the top left

@@ -36,8 +36,7 @@ class ChannelView(anywidget.AnyWidget):
     """The planes of all channels, drawn in the browser. One thread at a time writes.
 
     The pointer shows what the latent under it decodes to in every channel, by the atlas that was sent last. From the
-    browser come `request` (a dict whose "do" names a change of labels), `moment` and `colour_by`, and word of what it
-    has painted.
+    browser come `moment`, `colour_by`, and messages: what it has painted, and what it asks for, as `do` says.
     """
 
     _esm = "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPTS)
@@ -50,10 +49,9 @@ class ChannelView(anywidget.AnyWidget):
     given = tr.Dict({"images": [], "labels": [], "points": [], "undo": False, "fault": ""}).tag(sync=True)
     moments = tr.List([]).tag(sync=True)  # {"epoch", "event"} of every frame that was kept
     past = tr.Bytes().tag(sync=True)  # the frame of `moment`
-    film = tr.Bytes().tag(sync=True)  # u32 length | frame, of every moment; empty where `past` is asked for
+    film = tr.Bytes().tag(sync=True)  # gzip of u32 length | frame, of every moment; empty where `past` is asked for
     status = tr.Unicode("ready").tag(sync=True)
     kernel = tr.Bool(True).tag(sync=True)  # whether somebody answers requests
-    request = tr.Dict({}).tag(sync=True)
     moment = tr.Int(-1).tag(sync=True)  # index into `moments`; -1 is now
     colour_by = tr.Enum(("label", "certainty", "error", "usage"), "label").tag(sync=True)
     watched = tr.Bool(False)  # whether a browser has ever painted a frame
@@ -64,6 +62,7 @@ class ChannelView(anywidget.AnyWidget):
     def __init__(self, **traits: Any):
         super().__init__(**traits)
         self._sent: deque[tuple[int, float]] = deque(maxlen=64)  # numbers and times of frames not yet told of
+        self._answer: Callable[[dict[str, Any]], Any] | None = None
         self.on_msg(self._hear)
 
     def close(self):
@@ -96,6 +95,8 @@ class ChannelView(anywidget.AnyWidget):
         match message:
             case {"painted": int(number)} if 0 < number <= self.number:
                 self._painted, self.watched = number, True
+            case {"do": str()} if self._answer:
+                self._answer(message)
             case _:
                 raise ValueError(f"the view said {str(message)[:200]}, which means nothing")
 
@@ -131,7 +132,8 @@ class ChannelView(anywidget.AnyWidget):
         with self.hold_sync():
             shown = self.moments[self.moment] if 0 <= self.moment < len(self.moments) else None  # a browser's word
             self.moment = moments.index(shown) if shown in moments and len(moments) > 1 else -1
-            self.moments, self.film = moments, b"".join(struct.pack("<I", len(frame)) + frame for frame in frames)
+            film = b"".join(struct.pack("<I", len(frame)) + frame for frame in frames)
+            self.moments, self.film = moments, gzip.compress(film, FAST, mtime=0) if film else b""
 
     def show_past(self, frame: bytes) -> None:
         """Answer `moment` with the frame that was kept."""
@@ -139,7 +141,7 @@ class ChannelView(anywidget.AnyWidget):
 
     def listen(self, answer: Callable[[dict[str, Any]], Any]) -> None:
         """Call `answer` with what the browser asks for; a moment is a request to `go` there."""
-        self.observe(lambda change: answer(change.new), "request")
+        self._answer = answer
         self.observe(lambda change: answer({"do": "go", "moment": change.new}), "moment")
 
     def once_watched(self, call: Callable[[], Any]) -> None:

@@ -1,6 +1,7 @@
 """DataFrame -> Altair chart. Every plotted number is a column of the history, in nats where it is a loss."""
 
 import json
+import math
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -22,9 +23,35 @@ TERMS = {
     "usage_prior": "usage prior",
 }
 LINE = "#4477aa"
+MOMENTS = 240  # of a curve, in a chart some 200 pixels wide
 ROWS = "rows"
 Rows = pl.DataFrame | alt.NamedData
 PAGE = {"background": "transparent", "usermeta": {"embedOptions": {"actions": False}}}
+
+
+def of_run(
+    runs: Mapping[str, list[Row]],
+    weights: np.ndarray,
+    class_names: tuple[str, ...],
+    name: str,
+    heights: tuple[int, int] = (42, 112),
+) -> list["Redrawn"]:
+    """The charts below the planes of the first of `runs`; `heights` are of one term's and of another chart, pixels.
+
+    `weights` [K, Y] are what its channels hold of every label, as `name` says.
+    """
+    term, other = heights
+    curves = next(iter(runs.values()))
+    return [
+        Redrawn(terms_chart, terms_frame(runs), len(runs) > 1, 78, term),
+        Redrawn(usage_chart, usage_frame(curves), 170, other),
+        Redrawn(matrix_chart, matrix_frame(weights, class_names), name, 170, other),
+    ]
+
+
+def thinned(curves: list[Row]) -> list[Row]:
+    """At most MOMENTS of the rows at equal distances, the newest among them."""
+    return curves[:: -math.ceil(len(curves) / MOMENTS)][::-1] if curves else curves
 
 
 def terms_frame(runs: Mapping[str, list[Row]]) -> pl.DataFrame:
@@ -33,7 +60,7 @@ def terms_frame(runs: Mapping[str, list[Row]]) -> pl.DataFrame:
     rows = [
         (run, row["epoch"], words, float(row[name]))
         for run, curves in runs.items()
-        for row in curves
+        for row in thinned(curves)
         for name, words in TERMS.items()
         if row[name]
     ]
@@ -43,7 +70,7 @@ def terms_frame(runs: Mapping[str, list[Row]]) -> pl.DataFrame:
 def usage_frame(curves: list[Row]) -> pl.DataFrame:
     """Long form: epoch, channel, share of the images."""
     schema = {"epoch": pl.Float64, "channel": pl.Int64, "share": pl.Float64}
-    rows = [(row["epoch"], k, float(share)) for row in curves for k, share in enumerate(row["usage"])]
+    rows = [(row["epoch"], k, float(share)) for row in thinned(curves) for k, share in enumerate(row["usage"])]
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

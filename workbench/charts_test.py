@@ -1,6 +1,7 @@
 """Charts are functions of a frame: the columns, the values, and which field stands where."""
 
 import json
+from itertools import pairwise
 
 import marimo
 import numpy as np
@@ -95,6 +96,20 @@ def test_the_matrix_chart_shows_the_share_on_a_fixed_scale_under_the_given_name(
     assert fields(made["encoding"]) == {"x": "label", "y": "channel", "opacity": "share"}
     assert made["encoding"]["opacity"]["scale"]["domain"] == [0, 1] and made["encoding"]["x"]["sort"] is None
     assert made["title"]["text"] == "tau counts, channel by label"
+
+
+def test_a_long_run_is_drawn_by_some_of_its_rows_and_the_newest():
+    curves = [CURVES[0] | {"epoch": float(i)} for i in range(1000)]
+    epochs = charts.usage_frame(curves)["epoch"].unique(maintain_order=True).to_list()
+    assert len(epochs) <= charts.MOMENTS and epochs[-1] == 999 and len({b - a for a, b in pairwise(epochs)}) == 1
+    assert charts.terms_frame({"live": curves})["epoch"].unique().to_list() == sorted(epochs)
+
+
+def test_the_charts_of_a_run_have_no_limit_of_rows():
+    wide = [row | {"usage": np.full(100, 0.01)} for row in CURVES] * 100
+    drawn = charts.of_run({"live": wide, "saved": CURVES}, np.ones((100, 60)), tuple(map(str, range(60))), "counts")
+    sizes = [len(rows(chart.spec)) for chart in drawn]
+    assert sizes == [202 * len(charts.TERMS), 200 * 100, 6000] and drawn[2].spec["title"]["text"] == "counts"
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Film:
         moment = Moment(epoch, event, frame)
         self._last = moment, k_active
         if self.moments and epoch < self.moments[-1].epoch:
-            self.moments = [kept for kept in self.moments if kept.epoch <= epoch]
+            self.moments = [kept for kept in self.moments if kept.epoch < epoch]
         if not event and self.moments and epoch - self.moments[-1].epoch < self.apart:
             return False
         if event and before and before.frame is not self.moments[-1].frame:
@@ -61,7 +61,7 @@ class Film:
     def save(self, folder: str | Path):
         """Write the film into a run's folder."""
         payload = serialization.msgpack_serialize([moment._asdict() for moment in self.moments])
-        write_atomically(Path(folder) / FILE, zlib.compress(payload, 9))
+        write_atomically(Path(folder) / FILE, zlib.compress(payload, 6))
 
 
 def load_film(folder: str | Path) -> Film:

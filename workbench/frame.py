@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 EDGE, BEYOND = 32766, 32767
+MOST_CHANNELS = 256  # as a byte names them
 FAINTEST = 4
 LEAST_SCALE, COVERED = 3.0, 99.5
 HEADER = ("step", "epoch", "epochs", "tau", "k_active", "sigma_range", "usage", "images_per_second", "titles")
@@ -54,6 +55,8 @@ def check(frame: Frame, points: int) -> None:
     if np.ndim(frame.z) != 3 or np.shape(frame.z)[2] != 2 or 0 in np.shape(frame.z):
         raise ValueError(f"z: expected shape [K, N, 2], found {np.shape(frame.z)}")
     k, n, _ = frame.z.shape
+    if k > MOST_CHANNELS:
+        raise ValueError(f"z: a view shows {MOST_CHANNELS} channels at most, found {k}")
     if points and n != points:
         raise ValueError(f"z: expected the {points} points of set_points, found {n}")
     if np.ndim(frame.mean) != 4 or frame.mean.shape[0] != k or frame.mean.shape[3] not in (1, 3):
@@ -72,10 +75,9 @@ def check(frame: Frame, points: int) -> None:
 
 def check_values(frame: Frame) -> None:
     """Raise ValueError for a channel that does not exist, an empty range, or a number that is not finite."""
-    last = min(len(frame.z), 256) - 1
     low, high = int(np.min(frame.channel)), int(np.max(frame.channel))
-    if not 0 <= low <= high <= last:
-        raise ValueError(f"channel: expected 0 to {last}, found {low} to {high}")
+    if not 0 <= low <= high < len(frame.z):
+        raise ValueError(f"channel: expected 0 to {len(frame.z) - 1}, found {low} to {high}")
     if not frame.sigma_range[0] < frame.sigma_range[1]:
         raise ValueError(f"sigma_range: expected low < high, found {frame.sigma_range}")
     optional = [name for name in ("sigma", "error") if getattr(frame, name) is not None]

@@ -54,8 +54,10 @@ class Given:
             self.labels[images] = labels
 
     def _change(self, images: Int[np.ndarray, "n"], labels: Int[np.ndarray, "*n"]):
-        self.before.append((images, self.labels[images]))
+        before = self.labels[images]
         self.labels[images] = labels
+        if (self.labels[images] != before).any():
+            self.before.append((images, before))
 
     def read(self, table: str, class_names: Sequence[str]):
         """Labels from CSV with the columns `image`, its place in the training set, and `label`, a class's name.
@@ -70,6 +72,8 @@ class Given:
             raise ValueError(f"no labels were read: expected the columns {COLUMNS}, found {rows.columns}")
         if not rows["image"].dtype.is_integer() or rows["image"].null_count():
             raise ValueError("no labels were read: the column image holds something that is no whole number")
+        if not class_names:
+            raise ValueError("no labels were read: the data set has no class names that a label could be")
         names = {name: label for label, name in enumerate(class_names)}
         if unknown := set(rows["label"]) - set(names):
             raise ValueError(f"no labels were read: {min(map(str, unknown))} is none of {', '.join(names)}")

@@ -35,6 +35,17 @@ def test_every_change_can_be_taken_back_in_its_turn():
     assert given.labels.tolist() == [-1] * 7 and given.labels.dtype == np.int32
 
 
+def test_what_changes_nothing_is_nothing_to_take_back():
+    given = Given(7)
+    given.label([3], [1], 3)
+    given.label([3, 5], [1, -1], 3)
+    given.label([], [], 3)
+    given.undo()
+    assert not given.any() and not given.before
+    given.forget()
+    assert not given.before
+
+
 FAULTS = {
     "no table": ("", "no labels were read: "),
     "columns": ("picture,label\n1,round\n", "expected the columns ['image', 'label'], found ['picture', 'label']"),

@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import ipywidgets as widgets
 import vl_convert
 
@@ -78,11 +77,7 @@ class Panel(widgets.HBox):
         if run is None or self.view.frame == self._drawn:
             return
         self._drawn, (weights, title) = self.view.frame, run.matrix()
-        drawn = [
-            charts.terms_chart(charts.terms_frame({"live": run.curves}), height=34),
-            charts.usage_chart(charts.usage_frame(run.curves), height=94),
-            charts.matrix_chart(charts.matrix_frame(weights, run.dataset.class_names), title, height=94),
-        ]
+        drawn = charts.of_run({"live": run.curves}, weights, run.dataset.class_names, title, heights=(34, 94))
         self.charts.value = f'<div class="workbench-charts">{"".join(map(picture, drawn))}</div>'
 
     def _side(self) -> widgets.VBox:
@@ -153,7 +148,7 @@ def plain(value: Any) -> Any:
     return float(f"{value:.10g}") if isinstance(value, float) else value
 
 
-def picture(chart: alt.TopLevelMixin) -> str:
+def picture(chart: charts.Redrawn) -> str:
     """A chart as an image in HTML that needs no network."""
-    svg = base64.b64encode(vl_convert.vegalite_to_svg(chart.to_dict()).encode()).decode()
-    return f'<img src="data:image/svg+xml;base64,{svg}" alt="{html.escape(chart.title.text)}">'
+    svg = base64.b64encode(vl_convert.vegalite_to_svg(chart.spec).encode()).decode()
+    return f'<img src="data:image/svg+xml;base64,{svg}" alt="{html.escape(chart.spec["title"]["text"])}">'

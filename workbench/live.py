@@ -20,6 +20,7 @@ from mixvae.checkpoint import Row
 from mixvae.data import draw_labels
 from mixvae.inference import BATCH
 from mixvae.runs import Snapshot, build_trainer
+from mixvae.schedules import constant
 from mixvae.tau_classifier import UNLABELLED
 from workbench.atlas import COARSE, FINE, build_atlas
 from workbench.channel_view import ChannelView
@@ -51,7 +52,7 @@ class LiveRun:
         self._shown: State | None = None
         self.points = Points(dataset, points)
         self.curves: list[Row] = []
-        self.status = "ready"
+        self.status, self._kept = "ready", ""  # what a new structure kept of the old one's weights, in words
         self._steps_asked, self._training, self._saved = 0, False, False
         self._panel: dict[str, float] = {}
         self._moves: queue.SimpleQueue[dict[str, float]] = queue.SimpleQueue()  # of the panel, not yet followed
@@ -78,6 +79,10 @@ class LiveRun:
             self._wanted = then or saved.trainer.config
             self.trainer, self.state, self.curves = saved.trainer, saved.state, list(saved.history)
             self._saved, self.status = True, "saved run"
+            self.pace.forget()
+            if self.given.any():
+                self._label(self.trainer)
+                self.state = self.trainer.recount(self.state)
             self.view.show_moments(self.film.listing(), [moment.frame for moment in self.film.moments])
             self._publish(whole=True)
 
@@ -192,13 +197,13 @@ class LiveRun:
 
     def _can_train(self) -> bool:
         """Whether the steps are compiled; a thread compiles them, so that commands are answered meanwhile."""
-        if not (self._compiled and self._compiled.done()) and self.status != COMPILING:
-            self._say(COMPILING)
+        if not (self._compiled and self._compiled.done()) and not self.status.startswith(COMPILING):
+            self._say(self._phase())
         if self._compiled is None:
             trainer, state = self.trainer, self.state
             self._compiled = compiling(lambda: (trainer, state), self._worker.wake)
         compiled = self._compiled.done()
-        if compiled and self.status == COMPILING:
+        if compiled and self.status.startswith(COMPILING):
             self._say(self._phase())
         return compiled
 
@@ -219,15 +224,17 @@ class LiveRun:
     def _build(self, config: Config, keep: bool):
         self._say(COMPILING)
         old = (self.trainer, self.state)
+        if self.trainer and self._panel.get("k_active") == constant(self._config, "k_active"):
+            del self._panel["k_active"]  # all channels of before are not all of another number
         trainer = build_trainer(config, self.dataset)
         self._label(trainer)
-        state, kept = transfer(*old, trainer) if keep and self.trainer else (trainer.init(), "starts anew")
+        state, self._kept = transfer(*old, trainer) if keep and self.trainer else (trainer.init(), "starts anew")
         self.trainer, self.state, self._saved, self._wanted = trainer, state, False, config
         self.pace.forget()
         self._compiled = self._ahead[1] if self._ahead and self._ahead[0] == config else None
         if state.step == 0:
             self.curves, self.film = [], Film()
-        self.status = f"ready: {kept}"
+        self.status = f"ready: {self._kept}"
         self.state = as_shown(trainer, state, self._panel)
         self._publish(whole=True)
 
@@ -248,7 +255,7 @@ class LiveRun:
     def _phase(self) -> str:
         """What training does now; routers that are trained alone are told apart."""
         if self._compiled is None or not self._compiled.done():
-            return COMPILING
+            return f"{COMPILING}: {self._kept}" if self._kept else COMPILING
         train, epoch = self._config.train, int(self.epoch)
         if epoch >= train.starts_end:
             return "training"
@@ -271,9 +278,10 @@ class LiveRun:
 
     def _ask(self):
         images = asked(self.trainer, self.state)
-        if (self.dataset.y_train[images] == UNLABELLED).all():
+        known = images[self.dataset.y_train[images] != UNLABELLED]
+        if not len(known):
             return self._show_given(f"{self.dataset.name} has no labels to ask for")
-        return self._give(self.given.label, images, self.dataset.y_train[images], self._classes)
+        return self._give(self.given.label, known, self.dataset.y_train[known], self._classes)
 
     @property
     def _classes(self) -> int:
@@ -305,17 +313,18 @@ class LiveRun:
         trainer.set_labels(self.given.over(drawn), objective.use_tau_classifier or self.given.any())
 
     def _take_moves(self):
+        """Set the knobs where the last of the moves that wait left them."""
+        if self._moves.empty():
+            return
+        panel = self._panel
         while not self._moves.empty():
-            self._follow(self._moves.get())
-
-    def _follow(self, knobs: dict[str, float]):
-        panel = self._panel | knobs
+            panel = panel | self._moves.get()
         state = as_shown(self.trainer, self.state, panel)
         self._panel = panel
         if (state.knobs, state.held, state.curriculum) != (self.state.knobs, self.state.held, self.state.curriculum):
             self.state, trains = state, self._training or self._steps_asked > 0
             if not trains or self.view.keeps_up():
-                self._publish(whole=not trains)
+                self._publish(whole=not trains, atlas=False)  # of the same weights
 
     def _chunk(self):
         before = int(self.state.step)
@@ -359,7 +368,7 @@ class LiveRun:
         if self._training and new and self.pace.frame_due and self.view.keeps_up():
             self._publish()
 
-    def _publish(self, whole: bool = False):
+    def _publish(self, whole: bool = False, atlas: bool = True):
         if self.state is None:
             return
         self.pace.frame_shown()
@@ -370,7 +379,7 @@ class LiveRun:
         message = self.view.show(frame)
         if not self._saved and self.film.add(frame.epoch, frame.k_active, message):
             self.view.show_moments(self.film.listing())
-        if whole or self.pace.atlas_due:
+        if atlas and (whole or self.pace.atlas_due):
             model, average, images = self.trainer.model, self.state.average, FINE if whole else COARSE
             self.view.show_atlas(build_atlas(model, average, self.view.scale, frame.sigma_range, images))
             self.pace.atlas_shown()

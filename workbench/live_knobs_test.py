@@ -85,6 +85,16 @@ def test_frames_of_moved_knobs_do_not_hold_up_those_of_training(live, screen):
     screen.wait(lambda: screen.frames[-1].step > 1, timeout=30)
 
 
+def test_a_drag_while_nothing_trains_is_shown_where_it_ended_and_by_no_new_atlas(live, screen):
+    assert live.settled()
+    free, shown, atlas = threading.Event(), len(screen.frames), screen.atlas
+    live._command(free.wait)
+    for tau in np.linspace(1.1, 3.0, 20):
+        live.follow(panel(live.trainer.config, tau=float(tau)))
+    free.set()
+    assert live.settled() and [frame.tau for frame in screen.frames[shown:]] == [3.0] and screen.atlas is atlas
+
+
 def test_what_a_panel_shows_counts_and_not_how_it_came_there(live):
     config = live.trainer.config
     for knobs in (panel(config, tau=2.0), panel(config, tau=4.0, beta_c=0.0), panel(config), panel(config, tau=2.0)):

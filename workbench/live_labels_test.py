@@ -1,12 +1,16 @@
 """Labels given to a live run: what they name and move, and how they are taken back."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 
+from mixvae import fit
 from mixvae.example_runs import UNLABELLED, tiny_config
 from workbench.example_screen import DATASET, LONG, OFF, make, panel
 from workbench.knobs import idle
+from workbench.live import LiveRun
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -43,6 +47,33 @@ def test_labels_asked_for_name_the_channels_at_once_and_survive_a_rebuild(screen
     live.forget()
     assert live.settled() and not live.trainer.counts_labels and (live.trainer.labels == -1).all()
     np.testing.assert_array_equal(live.state.tau_counts, np.ones((5, 3)))
+    live.close()
+
+
+def test_asking_spares_labels_of_images_that_have_none_to_give(screen):
+    live = make(screen, **UNLABELLED, **LONG)
+    live.ask()
+    assert live.settled()
+    first, *others = np.flatnonzero(live.trainer.labels >= 0).tolist()
+    live.close()
+    known = DATASET.y_train.copy()
+    known[first] = -1
+    live = LiveRun(screen, replace(DATASET, y_train=known), points=40)
+    live.configure(tiny_config(**UNLABELLED, **LONG))
+    live.label([first], [2])
+    live.ask()
+    assert live.settled() and live.trainer.labels[first] == 2
+    np.testing.assert_array_equal(live.trainer.labels[others], DATASET.y_train[others])
+    live.close()
+
+
+def test_labels_given_by_hand_are_those_of_a_saved_run_too(screen):
+    live = make(screen, **UNLABELLED, **LONG)
+    live.label([3, 7], [2, 0])
+    saved = next(fit(tiny_config(**UNLABELLED), DATASET))
+    live.show(saved)
+    assert live.settled() and live.trainer is saved.trainer
+    assert live.trainer.labels[[3, 7]].tolist() == [2, 0] and live.state.tau_counts.sum() > 5 * 3
     live.close()
 
 

@@ -27,6 +27,14 @@ def test_another_number_of_channels_fits_the_view(live, screen):
     assert live.status == "ready: kept decoder; the rest starts anew"
 
 
+def test_more_channels_are_all_open_where_all_were_and_none_counts_as_unlocked(live, screen):
+    live.follow(panel(live.trainer.config))
+    live.configure(tiny_config(**LONG, **{"model.num_components": 7}))
+    assert live.settled() and screen.frames[-1].k_active == 7 and not any(live.state.held)
+    assert all("locked" not in frame.sentence for frame in screen.frames)
+    assert [moment["event"] for moment in screen.moments] == [""]
+
+
 CHANGES = {
     "structure": lambda live: live.configure(tiny_config(**LONG, **STAGES, **{"model.output": "heteroscedastic"})),
     "estimator": lambda live: live.configure(tiny_config(**LONG, **STAGES, **{"routing.estimator": "exact"})),

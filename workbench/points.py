@@ -1,12 +1,13 @@
 """What the view shows of a State: fixed images in every channel's plane, and the picture each channel stands for."""
 
+import math
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt8
 from scipy.special import softmax
 
 from mixvae import Dataset, MixVAE, State, Trainer
@@ -17,6 +18,7 @@ from mixvae.routing import lock
 from workbench.frame import Frame
 
 POINTS = 1000
+THUMBNAIL = 64  # pixels at most of an image that stands for a point; it is drawn at 15 to 30
 SLICES = 10  # frames in which every image is encoded anew while training; all at once when it pauses
 
 
@@ -30,11 +32,11 @@ class Points:
     def __init__(self, dataset: Dataset, count: int):
         self.slice = max(1, min(count, len(dataset.x_train)) // SLICES)
         self.index = np.random.default_rng(0).permutation(len(dataset.x_train))[: self.slice * SLICES]
-        self.images = np.asarray(dataset.x_train[self.index])
-        self.x = self.images.astype(np.float32) / 255.0
+        images = np.asarray(dataset.x_train[self.index])
+        self.images, self.x = thumbnails(images), images.astype(np.float32) / 255.0
         self.labels = np.asarray(dataset.y_train)[self.index]
         self.class_names = dataset.class_names
-        self.next = 0
+        self.next = self.measured = 0  # slices in a row, to the last one, whose errors are as new as their places
         self.z = self.logits = self.noise = self.error = None
 
     def has(self, point: Any) -> bool:
@@ -44,7 +46,7 @@ class Points:
     def encode(self, trainer: Trainer, state: State, whole: bool, errors: bool = False):
         """Place the next slice of the images by the averaged weights, or the whole of them.
 
-        Reconstruction errors cost as much again, and come with the whole or where asked for.
+        Reconstruction errors cost as much again, and come with the whole or where asked for; once all are of now again.
         """
         k, d, n = trainer.config.model.num_components, trainer.config.model.latent_dim, len(self.x)
         z, logits, noise, error = self.z, self.logits, self.noise, self.error
@@ -59,6 +61,7 @@ class Points:
             if whole or errors:
                 chosen = np.asarray(lock(logits[part], state.knobs.k_active)).argmax(1)
                 error[part] = misfit(trainer.model, state.average, self.x[part], mean, chosen)
+        self.measured = SLICES if whole else min(SLICES, self.measured + 1) if errors else 0
         self.z, self.logits, self.noise, self.error = z, logits, noise, error  # at once, for who reads meanwhile
         self.next = (starts[-1] + self.slice) % n
 
@@ -82,7 +85,7 @@ class Points:
             channel=channel,
             claim=q.max(1),
             certainty=self.certainty(trainer, state, q),
-            error=self.error,
+            error=self.error if self.measured == SLICES else None,
             mean=np.asarray(mean),
             sigma=None if sigma is None else np.asarray(sigma),
             sigma_range=(trainer.config.model.sigma_min, trainer.config.model.sigma_max),
@@ -151,6 +154,15 @@ class Points:
 def labelled(trainer: Trainer) -> bool:
     """Whether a tau-classifier names the channels."""
     return trainer.counts_labels and bool((trainer.labels >= 0).any())
+
+
+def thumbnails(images: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n h/f w/f c"]:
+    """Means over blocks of pixels as small as bring height and width to THUMBNAIL or less; what is over is cut off."""
+    count, height, width, channels = images.shape
+    block = math.ceil(max(height, width) / THUMBNAIL)
+    rows, columns = height // block, width // block
+    blocks = images[:, : rows * block, : columns * block].reshape(count, rows, block, columns, block, channels)
+    return np.rint(blocks.mean((2, 4))).astype(np.uint8) if block > 1 else images
 
 
 @partial(jax.jit, static_argnums=0)

@@ -11,7 +11,7 @@ from mixvae import predict
 from mixvae.example_runs import CLASSES, UNLABELLED, tiny_config, tiny_dataset, tiny_images
 from mixvae.runs import build_trainer, fit
 from workbench.frame import check
-from workbench.points import SLICES, Points
+from workbench.points import SLICES, Points, thumbnails
 
 TINY = tiny_dataset()
 DATASET = dataclasses.replace(TINY, x_train=tiny_images(124, 0), y_train=np.arange(124, dtype=np.int32) % 3)
@@ -39,6 +39,24 @@ def test_points_are_training_images_the_same_ones_each_time():
     np.testing.assert_array_equal(points.x, x[points.index] / np.float32(255))
     np.testing.assert_array_equal(points.labels, DATASET.y_train[points.index])
     np.testing.assert_array_equal(points.index, Points(DATASET, 100).index)
+
+
+def test_a_large_image_is_shown_by_the_means_of_its_blocks():
+    images = np.random.default_rng(0).integers(0, 256, (3, 200, 130, 3), dtype=np.uint8)
+    shown = thumbnails(images)
+    assert shown.shape == (3, 50, 32, 3) and shown.dtype == np.uint8
+    np.testing.assert_allclose(shown[1, 7, 31], images[1, 28:32, 124:128].mean((0, 1)), atol=0.5)
+    assert thumbnails(images[:, :64, :28]).shape == (3, 64, 28, 3)
+
+
+def test_errors_are_told_once_all_of_them_are_of_now(trained, points):
+    told = []
+    for errors in [False, *[True] * SLICES, False]:
+        points.encode(*trained, whole=False, errors=errors)
+        told.append(points.frame(*trained, status="", speed=0.0).error is not None)
+    assert told == [*[False] * SLICES, True, False]
+    points.encode(*trained, whole=True)
+    assert points.frame(*trained, status="", speed=0.0).error is not None
 
 
 @pytest.mark.parametrize(("asked", "placed"), [(1000, 120), (25, 20), (3, 10)])

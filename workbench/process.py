@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import current_process, get_context, parent_process
+from multiprocessing import active_children, current_process, get_context, parent_process
 from typing import Any
 
 
@@ -22,9 +22,14 @@ def one_by_one(function: Callable[..., Any], calls: list[tuple]) -> Iterator[tup
 def apart(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     """What `function(*arguments)` returns in a fresh process, and the seconds that the process took."""
     current_process().daemon = False  # a Dask worker under a nanny is one, and a daemon may start no process
-    start = time.perf_counter()
+    start, others = time.perf_counter(), set(active_children())
     with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as process:
-        result = process.submit(function, *arguments).result()
+        try:
+            result = process.submit(function, *arguments).result()
+        except BaseException:  # of an interruption, for which the executor would wait until the call has ended
+            for child in set(active_children()) - others:
+                child.terminate()
+            raise
     return result, time.perf_counter() - start
 
 

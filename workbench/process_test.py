@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
 
-from workbench.process import one_by_one
+from workbench.process import apart, one_by_one
 
 
 def divided(a: float, b: float) -> tuple[float, int]:
@@ -36,6 +38,18 @@ def waits():
 if __name__ == "__main__":
     apart(waits)
 """
+
+
+def test_an_interruption_ends_the_call_too(monkeypatch):
+    def interrupted(self, timeout=None):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Future, "result", interrupted)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        apart(time.sleep, 600)
+    assert time.monotonic() - start < 300 and not active_children()
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux which processes run")

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
-import altair as alt
 import vl_convert
 
 from mixvae import Dataset
@@ -18,14 +17,13 @@ from mixvae.runs import Snapshot
 from workbench import charts
 from workbench.channel_view import ChannelView
 from workbench.film import Film
-from workbench.points import Points
 from workbench.saved import show_saved
 from workbench.scores import scores
 from workbench.sweep import commit, config_hash
 
 PAGE = Path(__file__).parent / "page"
 PACKAGES = ("mixvae", "jax", "flax", "optax")
-TOLD = ("points", "status", "given", "moments", "moment", "kernel")
+TOLD = ("points", "status", "given", "moments", "moment", "kernel", "colour_by")
 SENT = ("frame", "atlas", "images", "film")
 WHOLE = ("test_images", "active_channels")  # scores that are counts
 AGAIN = (
@@ -39,11 +37,11 @@ AGAIN = (
 def report(snapshot: Snapshot, dataset: Dataset, film: Film, title: str) -> str:
     """The page of a run: what the live view would show of it, its curves by epoch, its scores, and how to repeat it."""
     trainer = snapshot.trainer
-    view = ChannelView()
+    view, config = ChannelView(), trainer.config
     points = show_saved(view, snapshot, dataset, film)
     view.show_moments(film.listing(), [moment.frame for moment in film.moments])
-    figures = history_charts(snapshot, points, dataset)
-    config = trainer.config
+    weights, name = points.matrix(trainer, snapshot.state)
+    figures = charts.of_run({"run": snapshot.history}, weights, dataset.class_names, name)
     found = {name: shown(name, value) for name, value in scores(snapshot, dataset).items()}
     return Template(part("report.html")).substitute(
         title=html.escape(title),
@@ -61,18 +59,8 @@ def report(snapshot: Snapshot, dataset: Dataset, film: Film, title: str) -> str:
         vega=vega(),
         script=part("page.js"),
         widget=in_script(still(view)),
-        specs=in_script([figure.to_dict() for figure in figures]),
+        specs=in_script([figure.spec for figure in figures]),
     )
-
-
-def history_charts(snapshot: Snapshot, points: Points, dataset: Dataset) -> list[alt.Chart]:
-    """The charts below the planes, as in the notebook."""
-    weights, name = points.matrix(snapshot.trainer, snapshot.state)
-    return [
-        charts.terms_chart(charts.terms_frame({"run": snapshot.history})),
-        charts.usage_chart(charts.usage_frame(snapshot.history)),
-        charts.matrix_chart(charts.matrix_frame(weights, dataset.class_names), name),
-    ]
 
 
 def still(view: ChannelView) -> dict[str, object]:

@@ -33,7 +33,7 @@ def test_the_page_is_one_small_file_with_the_planes_the_pictures_and_the_numbers
     sent, _ = json.JSONDecoder().raw_decode(page, page.index("const sent = ") + len("const sent = "))
     state, told = sent["state"], {name: base64.b64decode(text) for name, text in sent["bytes"].items()}
     assert [moment["event"] for moment in state["moments"]] == ["", "K_active 2 to 5"] and not state["kernel"]
-    assert told["film"] == b"\x04\0\0\0half\x05\0\0\0whole"
+    assert gzip.decompress(told["film"]) == b"\x04\0\0\0half\x05\0\0\0whole"
     for message in (told["frame"], gzip.decompress(told["atlas"])):
         header = json.loads(message[4 : 4 + int.from_bytes(message[:4], "little")])
         assert header["shape"][0] == run.trainer.config.model.num_components

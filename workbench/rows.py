@@ -9,12 +9,24 @@ import polars as pl
 from mixvae.folder import locked, write_atomically
 
 RESULTS = Path(__file__).parent.parent / "data" / "results"
+NAMED = ("arm", "seed", "config_hash")  # which job a row is of
 
 
 def read(name: str, folder: Path = RESULTS) -> pl.DataFrame:
-    """The rows of an experiment, or its `_details` or `_failures`; none where it has none."""
+    """The rows of an experiment, or its `_details` or `_failures`; none where it has none, and null for a NaN.
+
+    Raises ValueError where the file holds something else.
+    """
     path, hashed = folder / f"{name}.csv", {"config_hash": pl.String}  # one of digits alone is no number
-    return pl.read_csv(path, infer_schema_length=None, schema_overrides=hashed) if path.exists() else pl.DataFrame()
+    if not path.exists():
+        return pl.DataFrame()
+    try:
+        rows = pl.read_csv(path, infer_schema_length=None, schema_overrides=hashed).fill_nan(None)
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{path} is no table of results ({error}); restore it, or delete it to begin anew") from None
+    if missing := [column for column in NAMED if column not in rows.columns]:
+        raise ValueError(f"{path} has no column {', '.join(missing)}; restore it, or delete it to begin anew")
+    return rows
 
 
 def of(job: dict[str, Any]) -> pl.Expr:

@@ -1,5 +1,7 @@
 """Rows on disk: those of a job give way to newer ones."""
 
+import pytest
+
 from workbench.rows import of, put, read
 
 ONE = {"arm": "a", "seed": 0, "config_hash": "012345678901"}  # digits alone, and yet no number
@@ -43,3 +45,24 @@ def test_a_row_with_a_new_figure_leaves_it_empty_in_the_others(tmp_path):
     put(tmp_path / "x.csv", ONE, {"mse": 0.5})
     put(tmp_path / "x.csv", OTHER, {"nmi": 0.25})
     assert read("x", tmp_path).to_dicts() == [ONE | {"mse": 0.5, "nmi": None}, OTHER | {"mse": None, "nmi": 0.25}]
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("", "is no table of results"),
+        ("arm,seed,config_hash\n<<<<<<< HEAD,,,\n", "is no table of results"),
+        ("arm,seed\na,1\n", "has no column config_hash"),
+    ],
+    ids=["empty", "conflict", "columns"],
+)
+def test_a_damaged_file_of_rows_is_named(content, said, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"(?s){path} {said}.*; restore it, or delete it to begin anew"):
+        read("x", tmp_path)
+
+
+def test_a_figure_that_is_no_number_is_none(tmp_path):
+    (tmp_path / "x.csv").write_text("arm,seed,config_hash,ence\na,1,f,NaN\na,2,g,0.5\n")
+    assert read("x", tmp_path)["ence"].to_list() == [None, 0.5]

@@ -1,5 +1,7 @@
 """What a run reached, on test images whose labels score and choose nothing."""
 
+from contextlib import suppress
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -7,7 +9,7 @@ from mixvae import Dataset, predict
 from mixvae import metrics as m
 from mixvae import tau_classifier as tau
 from mixvae.data import draw_labels
-from mixvae.inference import Prediction, channel_losses, chosen_latents, cross_decoding, responsibilities, router_logits
+from mixvae.inference import Prediction, chosen_latents, chosen_losses, cross_decoding, responsibilities, router_logits
 from mixvae.losses import kl_latents, kl_normal
 from mixvae.runs import Snapshot
 from mixvae.trainer import Trainer
@@ -20,7 +22,8 @@ def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
 
     `label_free` is by training images, and what seeds are ranked by. Where the test images have labels:
     `label_accuracy` is by the run's own labels, `accuracy_one_per_class` and `accuracy_asked` by one label a class
-    drawn with the run's seed and by one label a channel asked for, both given after training.
+    drawn with the run's seed and by one label a channel asked for, both given after training. What there are too few
+    images for is left out.
     """
     trainer, state = snapshot.trainer, snapshot.state
     prediction = predict(trainer.model, state, dataset.x_test)
@@ -45,8 +48,8 @@ def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
     channel, labels = prediction.channel[known], dataset.y_test[known]
     for name in ("clustering_accuracy", "nmi", "ari", "majority_purity"):
         result[name] = getattr(m, name)(channel, labels)
-    z = chosen_latents(prediction)[known]
-    result["plane_separation"] = m.plane_separation(z, channel, labels)
+    with suppress(ValueError):  # planes of few images each
+        result["plane_separation"] = m.plane_separation(chosen_latents(prediction)[known], channel, labels)
     return result | named(snapshot, dataset, prediction.responsibilities[known], labels)
 
 
@@ -54,10 +57,10 @@ def evidence(snapshot: Snapshot, prediction: Prediction, dataset: Dataset) -> di
     """`nats` = -log p(x|z, e) of the chosen channel at its mean latent; `kl_z` over all channels, once where shared."""
     trainer, state = snapshot.trainer, snapshot.state
     kl = np.asarray(kl_normal(prediction.z_mean_per_component, prediction.z_log_var_per_component))
-    total = channel_losses(trainer.model, state.average, dataset.x_test, state.knobs.k_active).sum() / len(kl)
+    _, loss = chosen_losses(trainer.model, state.average, dataset.x_test, state.knobs.k_active)
     latents = kl[:, :1] if trainer.config.model.latent_layout == "shared" else kl
     return {
-        "nats": float(total - kl[np.arange(len(kl)), prediction.channel].mean(dtype=np.float64)),
+        "nats": float((loss - kl[np.arange(len(kl)), prediction.channel]).mean(dtype=np.float64)),
         "kl_z": float(np.mean(kl_latents(latents, prediction.responsibilities, "all"))),
     }
 
@@ -73,10 +76,9 @@ def named(
     if (dataset.y_train < 0).any():
         return result
     seed, classes = trainer.config.train.seed, trainer.num_classes
-    spent = {
-        "accuracy_one_per_class": np.flatnonzero(draw_labels(dataset.y_train, classes, classes, seed) >= 0),
-        "accuracy_asked": asked(trainer, state),
-    }
+    spent = {"accuracy_asked": asked(trainer, state)}
+    if np.bincount(dataset.y_train, minlength=classes).all():
+        spent["accuracy_one_per_class"] = np.flatnonzero(draw_labels(dataset.y_train, classes, classes, seed) >= 0)
     for name, images in spent.items():
         claims = responsibilities(trainer.model, state.average, dataset.x_train[images], state.knobs.k_active)
         counts = tau.count(claims, dataset.y_train[images], classes, trainer.config.objective.alpha0)

@@ -75,16 +75,18 @@ def sweep(
     """Every job, with its row, the error that ended it, or None where its row was there already.
 
     Seeds of an arm are trained `together` at once, in a process of their own: here, one such process after another, or
-    on the workers of a Dask `client`, as they end. `seconds` is from the start of that process to its last score. A
-    light copy of every run stays in `runs`, under its config's hash; an error stays among the failures in `folder`
-    until its job succeeds.
+    on the workers of a Dask `client`, as they end; where that fails, one by one. `seconds` is from the start of that
+    process to its last score. A light copy of every run stays in `runs`, under its config's hash; an error stays among
+    the failures in `folder` until its job succeeds.
     """
     left = [job for job in todo if not finished(job, folder)]
     yield from ((job, None) for job in todo if job not in left)
     trained = groups(left, together)
     calls = [([job.config for job in group], EXPERIMENTS[group[0].experiment].details) for group in trained]
     for i, outcome in one_by_one(reach, calls) if client is None else on_cluster(client, reach, calls):
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, Exception) and len(trained[i]) > 1:  # one seed of them took the others with it
+            yield from sweep(trained[i], folder, runs, client=client)
+        elif isinstance(outcome, Exception):
             yield from ((job, failed(job, outcome, folder)) for job in trained[i])
         else:
             reached, seconds = outcome

@@ -100,6 +100,19 @@ def test_a_job_that_fails_is_kept_among_the_failures_until_it_succeeds(small, mo
     assert not (tmp_path / "small_failures.csv").exists() and sweep.read("small", tmp_path).height == 4
 
 
+def test_seeds_that_fail_together_are_run_one_by_one(small, monkeypatch, tmp_path):
+    def one_diverges(configs, _):
+        if 1 in [config.train.seed for config in configs]:
+            raise FloatingPointError("loss is no longer finite")
+        return [reached(config) for config in configs]
+
+    monkeypatch.setattr(process, "apart", lambda _, *call: (one_diverges(*call), 1.5))
+    todo = sweep.jobs("small", arms=["film"], seeds=[0, 1, 2])
+    (_, zero), (_, one), (_, two) = sweep.sweep(todo, tmp_path, tmp_path / "runs", together=3)
+    assert zero["seed"] == 0 and isinstance(one, FloatingPointError) and two["seed"] == 2
+    assert sweep.read("small_failures", tmp_path)["seed"].to_list() == [1]
+
+
 def test_a_process_of_its_own_reaches_the_scores(small, tmp_path):
     (job, row), (_, other) = sweep.sweep(sweep.jobs("small", arms=["film"]), tmp_path, tmp_path, together=2)
     assert row["together"] == 2 and row["seed"] == 0 and other["seed"] == 1 and row["mse"] != other["mse"]
@@ -164,6 +177,15 @@ def test_two_arms_are_compared_seed_by_seed():
     sure = rows.with_columns(pl.when(pl.col("arm") == "a").then(pl.col("nmi") + 1).otherwise(pl.col("nmi")))
     assert tables.verdict(sure, "nmi", "a", "b") == "nmi: a has more than b, +1.2000 ± 0.2484 (95 %, 3 seeds)."
     assert "nmi: b has less than a" in tables.verdict(sure, "nmi", "b", "a")
+
+
+def test_a_share_is_of_the_seeds_that_both_arms_have():
+    rows = pl.DataFrame(
+        {"arm": ["a", "a", *"bbbbb"], "seed": [0, 1, 0, 1, 2, 3, 4], "mse": [95.0, 94.9, 100, 100, 200, 200, 200]}
+    )
+    assert "a is +5.0 % ± 0.6 % better than b (95 %, 2 seeds)" in tables.better(rows, "mse", "a", "b")
+    nothing = rows.with_columns(mse=pl.when(pl.col("arm") == "b").then(0.0).otherwise(pl.col("mse")))
+    assert "b has a mean of 0, of which nothing is a share" in tables.better(nothing, "mse", "a", "b")
 
 
 @pytest.mark.parametrize("percent, said", [(10, "yes"), (50, "no"), (35, "undecided")])

@@ -4,16 +4,18 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import scipy
+from jaxtyping import Float
 
 from mixvae.settings import nearest
 from workbench.experiments import EXPERIMENTS
 from workbench.rows import RESULTS, read
 
-HEADER = re.compile(r"<!-- results: (\w+) -->\n")
+HEADER = re.compile(r"<!-- results: (\w+) -->[ \t]*\n")
 BLOCK = re.compile(rf"({HEADER.pattern})(?:(?!<!-- results:).)*?(<!-- end -->)", re.DOTALL)
-HIGHER_IS_WORSE = ("nats", "mse", "kl_z", "ence", "seconds")
+HIGHER_IS_WORSE = ("nats", "mse", "kl_z", "ence", "share_low", "share_high", "seconds")
 DIGITS = {"active_channels": 1, "effective_channels": 2, "nats": 1, "cross_decoding": 1, "kl_z": 2, "seconds": 0}
 MISSING = " "
 
@@ -75,14 +77,17 @@ def compared(rows: pl.DataFrame, figure: str, arm: str, other: str) -> tuple[flo
 
     Student's t over the paired differences; nan where there are fewer than two seeds.
     """
-    wanted = pl.col("arm").is_in([arm, other])
-    pairs = rows.filter(wanted).pivot("arm", index="seed", values=figure).drop_nulls() if not rows.is_empty() else rows
-    if not {arm, other} <= set(pairs.columns):
-        return math.nan, math.nan, 0
-    difference = (pairs[arm] - pairs[other]).to_numpy()
-    n = len(difference)
+    pairs = paired(rows, figure, arm, other)
+    difference, n = (pairs[:, 0] - pairs[:, 1]), len(pairs)
     half = scipy.stats.t.ppf(0.975, n - 1) * difference.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
     return float(difference.mean()) if n else math.nan, float(half), n
+
+
+def paired(rows: pl.DataFrame, figure: str, arm: str, other: str) -> Float[np.ndarray, "n 2"]:
+    """A figure of `arm` and of `other`, seed by seed, for the seeds that both have."""
+    wanted = pl.col("arm").is_in([arm, other])
+    pairs = rows.filter(wanted).pivot("arm", index="seed", values=figure).drop_nulls() if not rows.is_empty() else rows
+    return pairs.select(arm, other).to_numpy() if {arm, other} <= set(pairs.columns) else np.zeros((0, 2))
 
 
 def verdict(rows: pl.DataFrame, figure: str, arm: str, other: str) -> str:
@@ -101,13 +106,16 @@ def verdict(rows: pl.DataFrame, figure: str, arm: str, other: str) -> str:
 def better(rows: pl.DataFrame, figure: str, arm: str, other: str, percent: float = 5.0) -> str:
     """In words: whether `arm` is at least `percent` better than `other`, seed by seed: yes, no, or undecided.
 
-    It is decided where the whole 95 % interval of the mean difference, in per cent of `other`'s mean, lies on one side.
+    It is decided where the whole 95 % interval of the mean difference lies on one side, in per cent of `other`'s mean
+    over the same seeds.
     """
     mean, half, n = compared(rows, figure, arm, other)
     name = figure.replace("_", " ")
     if n < 2:
         return f"{name}: {arm} and {other} have {n} of the 2 seeds or more that an answer takes"
-    whole = abs(rows.filter(pl.col("arm") == other)[figure].mean()) / 100
+    whole = abs(paired(rows, figure, arm, other)[:, 1].mean()) / 100
+    if not whole:
+        return f"{name}: {other} has a mean of 0, of which nothing is a share; {arm} has {mean:+.4f} ± {half:.4f} more"
     sign = -1 if figure in HIGHER_IS_WORSE else 1
     gain, half = sign * mean / whole, half / whole
     said = "yes" if gain - half >= percent else "no" if gain + half < percent else "undecided"

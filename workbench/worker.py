@@ -52,7 +52,7 @@ def aside(run: Callable[[], Any], wake: threading.Event, name: str) -> Future:
     def work():
         try:
             future.set_result(run())
-        except Exception as error:
+        except BaseException as error:
             future.set_exception(error)
         wake.set()
 

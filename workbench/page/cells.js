@@ -8,9 +8,18 @@ function show({ cells }, { modelNotifications }) {
   const filled = (tag, name, markup) => {
     const node = element(tag, name);
     node.innerHTML = markup; // as marimo puts it on its page; scripts in it do not run
-    for (const el of node.querySelectorAll("*")) if (node.contains(el)) (KINDS[el.localName] ?? other)(el);
+    for (const el of node.querySelectorAll("*")) if (node.contains(el)) tried(el);
     return node;
   };
+
+  // An element that holds something unforeseen takes no other with it.
+  function tried(el) {
+    try {
+      (KINDS[el.localName] ?? other)(el);
+    } catch {
+      el.replaceWith(missing(el.localName));
+    }
+  }
 
   function other(el) {
     if (!el.localName.startsWith("marimo-") || el.localName === "marimo-ui-element") return;

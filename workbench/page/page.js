@@ -31,11 +31,17 @@ async function loadVega() {
   document.head.append(Object.assign(script, { textContent: await unpack("vega") }));
 }
 
+// In the page's own colours, light, dark and on paper.
+const LINES = { domainColor: "#888", tickColor: "#888", gridColor: "#8886" };
+const INK = {
+  background: "transparent", axis: LINES, title: { color: "currentColor", subtitleColor: "currentColor" },
+  style: { "guide-label": { fill: "currentColor" }, "guide-title": { fill: "currentColor" } },
+};
+
 let vega = null;
 async function chart(place, spec) {
   await (vega ??= loadVega());
-  const theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : undefined;
-  await vegaEmbed(place, spec, { actions: false, renderer: "svg", theme, config: { background: "transparent" } });
+  await vegaEmbed(place, spec, { actions: false, renderer: "svg", config: INK });
 }
 
 addEventListener("beforeprint", () => {

@@ -211,7 +211,8 @@ function makeSheet({ labels, colours, image: [h, w, c] }, bytes, theme) {
 
 function drawThumb(context, { canvas, h, w }, i, x, y, side) {
   const zoom = side / Math.max(h, w), [left, top] = [(i % COLUMNS) * w, Math.floor(i / COLUMNS) * h];
-  context.drawImage(canvas, left, top, w, h, x, y, w * zoom, h * zoom);
+  const [width, height] = [w * zoom, h * zoom];
+  context.drawImage(canvas, left, top, w, h, x + (side - width) / 2, y + (side - height) / 2, width, height);
 }
 
 function drawFoot(context, { scale, sigma, step, tau }, { width, height, image }, { theme, lenses }) {

@@ -53,7 +53,7 @@ function toPixels({ x, y }, { side, radius }, { zoom, u, v }) {
   return { x: x + side / 2 - u * unit * BEYOND, y: y + side / 2 + v * unit * BEYOND, unit };
 }
 
-// The lens that holds nearly all points that a channel owns.
+// The lens that holds nearly all points that a channel owns, and no more than the whole plane.
 export function lensOf({ n, z, owner }, channel) {
   const own = Array.from({ length: n }, (_, i) => i).filter((i) => owner[i] === channel);
   if (own.length < 3) return WHOLE;
@@ -63,7 +63,7 @@ export function lensOf({ n, z, owner }, channel) {
     return [sorted[skip], sorted[sorted.length - 1 - skip]];
   };
   const [[left, right], [low, high]] = [range(0), range(1)];
-  const half = Math.max(1 / FARTHEST, (MARGIN * Math.max(right - left, high - low)) / 2);
+  const half = Math.min(1, Math.max(1 / FARTHEST, (MARGIN * Math.max(right - left, high - low)) / 2));
   return { zoom: 1 / half, u: (left + right) / 2, v: (low + high) / 2 };
 }
 

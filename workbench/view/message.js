@@ -33,11 +33,11 @@ export async function decodeAtlas(packed) {
   return { ...header, k, cells, ...images(header, take, k * cells * cells) };
 }
 
-export function decodeFilm(view) {
-  const frames = [];
+export async function decodeFilm(packed) {
+  const view = await inflate(packed), frames = [];
   for (let at = 0, length; at < view.byteLength; at += 4 + length) {
     length = view.getUint32(at, true);
-    frames.push(new DataView(view.buffer, view.byteOffset + at + 4, length));
+    frames.push(new DataView(view.buffer, at + 4, length));
   }
   return frames;
 }

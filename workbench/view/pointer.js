@@ -11,22 +11,30 @@ export function latentAt({ k_active, scale }, plan, lenses, x, y) {
   return { channel, u: (x - to.x) * length, v: (to.y - y) * length };
 }
 
-// The drawn point nearest to (x, y) in the plane under it: {channel, point}, or null.
-export function nearest({ n, z, opacity }, plan, { lenses, hidden, points }, channel, x, y) {
-  const to = toPixels(plan.tiles[channel], plan, lenses[channel]);
-  let point = -1, least = NEAR;
-  for (let i = 0, at = channel * n; i < n; i++, at++) {
-    const distance = Math.hypot(to.x + z[2 * at] * to.unit - x, to.y - z[2 * at + 1] * to.unit - y);
-    if (opacity[at] && distance < least && !hidden.has(points.labels[i] ?? -1)) [point, least] = [i, distance];
+// Where a channel's plane shows the points that can be seen there: {point, x, y}.
+function seen({ n, z, opacity }, plan, { lenses, hidden, points }, channel) {
+  const tile = plan.tiles[channel], to = toPixels(tile, plan, lenses[channel]), found = [];
+  for (let point = 0, at = channel * n; point < n; point++, at++) {
+    const [x, y] = [to.x + z[2 * at] * to.unit, to.y - z[2 * at + 1] * to.unit];
+    const within = x >= tile.x && x <= tile.x + plan.side && y >= tile.y && y <= tile.y + plan.side;
+    if (opacity[at] && within && !hidden.has(points.labels[point] ?? -1)) found.push({ point, x, y });
   }
-  return point < 0 ? null : { channel, point };
+  return found;
 }
 
-// The points that `channel` owns inside a closed path of pixels.
-export function lassoed({ n, z, owner }, plan, { lenses, hidden, points }, { channel, path }) {
-  const to = toPixels(plan.tiles[channel], plan, lenses[channel]);
-  const inside = (i) => {
-    const at = 2 * (channel * n + i), [x, y] = [to.x + z[at] * to.unit, to.y - z[at + 1] * to.unit];
+// The visible point nearest to (x, y) in the plane under it: {channel, point}, or null.
+export function nearest(frame, plan, look, channel, x, y) {
+  let nearby = null, least = NEAR;
+  for (const point of seen(frame, plan, look, channel)) {
+    const distance = Math.hypot(point.x - x, point.y - y);
+    if (distance < least) [nearby, least] = [{ channel, point: point.point }, distance];
+  }
+  return nearby;
+}
+
+// The visible points that `channel` owns inside a closed path of pixels.
+export function lassoed(frame, plan, look, { channel, path }) {
+  const inside = ({ x, y }) => {
     let crossings = 0;
     path.forEach(([x1, y1], corner) => {
       const [x2, y2] = path[(corner + 1) % path.length];
@@ -34,14 +42,13 @@ export function lassoed({ n, z, owner }, plan, { lenses, hidden, points }, { cha
     });
     return crossings % 2 === 1;
   };
-  const all = Array.from({ length: n }, (_, i) => i);
-  return all.filter((i) => owner[i] === channel && !hidden.has(points.labels[i] ?? -1) && inside(i));
+  return seen(frame, plan, look, channel).filter((at) => frame.owner[at.point] === channel && inside(at)).map(({ point }) => point);
 }
 
-function describe({ owner, opacity, certainty, n }, { channel, point }, { labels, names }) {
-  const responsibility = (opacity[channel * n + point] / 255).toFixed(2), sure = (certainty[point] / 255).toFixed(2);
-  const image = `${names[labels[point]] ?? "no label"} · point ${point} · routed to channel ${owner[point]}`;
-  return `${image}\nresponsibility of channel ${channel}: ${responsibility} · certainty ${sure}`;
+function describe({ owner, opacity, claim, certainty, n }, { channel, point }, { labels, names }) {
+  const share = (byte) => (byte / 255).toFixed(2), image = `${names[labels[point]] ?? "no label"} · point ${point}`;
+  const owned = `channel ${owner[point]} claims ${share(claim[point])} of it · certainty ${share(certainty[point])}`;
+  return `${image} · ${owned}\nnoisy weight of channel ${channel} at this τ: ${share(opacity[channel * n + point])}`;
 }
 
 const signed = (number) => number.toFixed(2).replace("-", "−");

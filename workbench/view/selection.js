@@ -23,9 +23,10 @@ function makeSelection(root, look, { choose, ask }) {
   words.setAttribute("aria-live", "polite");
   make(tools, "span", "cv-told", "select");
   const always = [
-    ["least sure", () => choose(leastSure(look.frame, SUGGESTED)), "the images that the model is least certain of"],
-    ["unowned", () => choose(unowned(look.frame, SUGGESTED)), "images that no channel claims by half"],
+    ["least sure", () => suggest(leastSure), "the images that the model is least certain of"],
+    ["unowned", () => suggest(unowned), "images that no channel claims by half"],
   ].map((entry) => button(tools, ...entry));
+  const suggest = (by) => choose(by(look.frame, (i) => !look.hidden.has(look.points.labels[i] ?? -1)).slice(0, SUGGESTED));
   const clear = button(tools, "clear", () => choose([]), "select nothing (Escape)");
   const labels = make(tools, "span", "cv-told cv-apart", "labels");
   const live = [
@@ -35,14 +36,14 @@ function makeSelection(root, look, { choose, ask }) {
     ["export", () => download(look.given.table), "all given labels, as a CSV file"],
     ["import", () => file.click(), "labels from such a file"],
   ].map((entry) => button(tools, ...entry));
-  let built = null;
+  let built = null, painted = [];
 
   function show() {
     const { points, selected, given, theme, frame, kernel } = look;
     for (const each of [labels, ...live]) each.hidden = !kernel;
     const [, undo, forget, keep] = live;
     undo.disabled = !given.undo;
-    forget.disabled = keep.disabled = !given.words;
+    forget.disabled = keep.disabled = !given.count;
     for (const each of always) each.disabled = !frame;
     names.hidden = !selected.length || !kernel;
     images.hidden = clear.hidden = !selected.length;
@@ -54,29 +55,33 @@ function makeSelection(root, look, { choose, ask }) {
   function nameButtons() {
     built = look.points;
     names.replaceChildren();
-    make(names, "span", "cv-told", "label as");
+    make(names, "span", "cv-told", look.points.names.length ? "label as" : "this data set has no class names");
     look.points.names.forEach((name, label) => {
       const made = button(names, name, () => ask({ do: "label", points: look.selected, label }), `these images are ${name}`);
       made.style.borderColor = look.points.colours[label];
     });
-    button(names, "no label", () => ask({ do: "label", points: look.selected, label: -1 }), "take their labels back");
+    if (look.points.names.length) button(names, "no label", () => ask({ do: "label", points: look.selected, label: -1 }), "take their labels back");
   }
 
   function paint(points, selected, given, theme) {
-    const shown = selected.slice(0, MOST), across = Math.max(1, Math.floor(root.clientWidth / SIDE));
+    const across = Math.max(1, Math.floor(root.clientWidth / SIDE)), sheet = look.anySheet();
+    const now = [selected, given, theme, sheet, across, look.ratio];
+    if (now.every((part, i) => part === painted[i])) return;
+    painted = now;
+    const shown = selected.slice(0, MOST);
     const rows = Math.ceil(shown.length / across), context = images.getContext("2d");
     const [width, height] = [Math.min(across, shown.length) * SIDE, rows * (SIDE + 12)];
     Object.assign(images, { width: Math.round(width * look.ratio), height: Math.round(height * look.ratio) });
     Object.assign(images.style, { width: `${width}px`, height: `${height}px` });
     context.scale(look.ratio, look.ratio);
-    const sheet = look.anySheet();
     shown.forEach((point, at) => {
       const x = (at % across) * SIDE, y = Math.floor(at / across) * (SIDE + 12);
       if (sheet) drawThumb(context, sheet, point, x + 1, y + 1, SIDE - 2);
       const style = { size: 9, colour: theme.muted, align: "center", width: SIDE };
       write(context, given.get(point) ?? "", x + SIDE / 2, y + SIDE + 8, style);
     });
-    images.setAttribute("aria-label", `${shown.length} selected images`);
+    const of = selected.length > shown.length ? `${shown.length} of ${selected.length}` : shown.length;
+    images.setAttribute("aria-label", `${of} selected images`);
   }
 
   return show;
@@ -97,5 +102,5 @@ function download(text) {
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
   link.download = "labels.csv";
   link.click();
-  URL.revokeObjectURL(link.href);
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // some browsers read it after the click
 }

@@ -9,14 +9,14 @@ function makeTime(root, go) {
   slider.addEventListener("input", () => go(+slider.value >= +slider.max ? -1 : +slider.value));
   back.addEventListener("click", () => go(-1));
 
-  return function show(moments, moment) {
+  return function show(moments, moment, awaited) {
     box.hidden = moments.length < 2;
     if (box.hidden) return;
     const last = moments.length, at = moment < 0 ? last : moment;
     slider.max = last;
     slider.value = at;
     const { epoch, event } = moments[Math.min(at, last - 1)];
-    const said = moment < 0 ? "now" : `epoch ${epoch.toFixed(2)}${event ? `, ${event}` : ""}`;
+    const said = awaited ? "…" : moment < 0 ? "now" : `epoch ${epoch.toFixed(2)}${event ? `, ${event}` : ""}`;
     put(words, said);
     slider.setAttribute("aria-valuetext", said);
     back.style.visibility = moment < 0 ? "hidden" : ""; // its place stays

@@ -10,7 +10,9 @@ export function tintOf(frame, { labels, colours }, by) {
   const { certainty, error, errors, usage, owner } = frame, most = Math.max(...usage, 1e-9);
   const [value, low, high] = {
     certainty: [(i) => certainty[i] / 255, "0", "1"],
-    error: [errors ? (i) => error[i] / 255 : null, ...(errors ?? [0, 0]).map((nats) => `${nats.toFixed(0)} nats`)],
+    error: errors
+      ? [(i) => error[i] / 255, ...errors.map((nats) => `${nats.toFixed(0)} nats`)]
+      : [null, "errors were not measured at this moment", ""],
     usage: [(i) => usage[owner[i]] / most, "0 %", `${(100 * most).toFixed(0)} %`],
   }[by];
   return { colours: SHADE_COLOURS, index: (i) => (value ? Math.round(value(i) * (SHADES - 1)) : -1), low, high };
@@ -18,10 +20,10 @@ export function tintOf(frame, { labels, colours }, by) {
 
 const SHADE_COLOURS = shades(SHADES);
 
-const rising = (values, count) => Array.from(values.keys()).sort((a, b) => values[a] - values[b]).slice(0, count);
+const rising = (values, keep) => Array.from(values.keys()).filter(keep).sort((a, b) => values[a] - values[b]);
 
-// Points by rising certainty.
-export const leastSure = ({ certainty }, count) => rising(certainty, count);
+// Points by rising certainty, of those to `keep`.
+export const leastSure = ({ certainty }, keep) => rising(certainty, keep);
 
 // Points that no channel claims by half, the least claimed first.
-export const unowned = ({ claim }, count) => rising(claim, count).filter((i) => claim[i] < 128);
+export const unowned = ({ claim }, keep) => rising(claim, (i) => claim[i] < 128 && keep(i));

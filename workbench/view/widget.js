@@ -2,27 +2,32 @@
 // pointer, and asks Python for what a browser cannot do.
 
 const STRIDE = 6; // pixels that an arrow key moves the pointer
+const LEAP = 24; // pixels that one moves the planes
 const CLICK = 4; // pixels of a lasso that is none
+const EPOCH = 1e-3; // by which a moment's epoch and its frame's differ, rounded
+const KEYS = "Arrow keys move the pointer, Enter selects the point at it, Escape clears; plus and minus zoom, Alt with arrow keys pans.";
 const ANSWER = 100; // milliseconds between two answers to Python: each is a request of its own
 const EXPORTED = Boolean(globalThis.__MARIMO_STATIC__); // a notebook's page that nobody answers
 
 function render({ model, el }) {
   const root = make(el, "div", "cv"), words = makeWords(root), stage = make(root, "div", "cv-stage");
   const canvas = make(stage, "canvas", "cv-canvas"), tip = make(stage, "div", "cv-tip");
-  const probe = make(tip, "canvas", "cv-probe"), told = make(tip, "div", "cv-told");
+  const probe = make(tip, "canvas", "cv-probe"), told = make(tip, "div", "cv-told"), spoken = make(root, "div", "cv-spoken");
+  const removed = new AbortController(), { signal } = removed;
   const context = canvas.getContext("2d");
   const look = {
     strips: { mean: document.createElement("canvas"), sigma: document.createElement("canvas") },
-    by: "label", as: "dots", scale: "shared", shared: WHOLE, hidden: new Set(), selected: [], lasso: null,
+    by: model.get("colour_by") ?? "label", as: "dots", scale: "shared", shared: WHOLE, hidden: new Set(), selected: [], lasso: null,
     given: new Map(), kernel: model.get("kernel") && !EXPORTED, anySheet: () => (sheet ??= thumbs()),
   };
-  let frame = null, atlas = null, fresh = true, arrived = true, pointer = null, scheduled = 0, announcing = 0, plan = null, sheet = null;
-  let asked = 0, images = null, film = [], painted = 0, answering = 0;
+  let frame = null, atlas = null, fresh = true, arrived = true, pointer = null, pointed = false, scheduled = 0, announcing = 0;
+  let plan = null, sheet = null, images = null, film = [], painted = 0, answering = 0;
   const latest = {};
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application"); // so that a screen reader leaves it the arrow keys
   canvas.setAttribute("aria-roledescription", "latent planes");
-  told.setAttribute("aria-live", "polite");
+  canvas.setAttribute("aria-description", KEYS);
+  spoken.setAttribute("aria-live", "polite");
 
   const redraw = () => (scheduled ||= requestAnimationFrame(paint));
   const renew = () => ((fresh = true), redraw());
@@ -30,11 +35,11 @@ function render({ model, el }) {
   const leave = () => ((pointer = null), redraw());
   const survey = () => unpack("atlas", decodeAtlas, (read) => (atlas = read));
   const collect = () => unpack("images", inflate, (read) => ([images, sheet] = [read, null]));
-  const rewind = () => ((film = model.get("film") ? decodeFilm(model.get("film")) : []), renew());
+  const rewind = () => unpack("film", decodeFilm, (read) => ([film, fresh] = [read ?? [], true]));
   const choose = (points) => ((look.selected = points), redraw());
   const tell = (name, value) => (model.set(name, value), model.save_changes());
   const add = (points, adds) => choose(adds ? [...new Set([...look.selected, ...points])] : points);
-  const ask = (request) => tell("request", { ...request, id: `${Date.now()}.${asked++}` });
+  const ask = (request) => model.send(request); // a state that is told of twice in a row may arrive once
   const go = (moment) => (tell("moment", moment), redraw());
   const thumbs = () => {
     if (!images || !look.theme) return null;
@@ -44,7 +49,7 @@ function render({ model, el }) {
   async function unpack(name, read, keep) {
     const turn = (latest[name] = (latest[name] ?? 0) + 1), packed = model.get(name);
     const found = packed?.byteLength ? await read(packed) : null;
-    if (latest[name] === turn) keep(found), redraw();
+    if (latest[name] === turn && !signal.aborted) keep(found), redraw();
   }
 
   const chosen = (name, value) => {
@@ -53,9 +58,8 @@ function render({ model, el }) {
     if (name === "scale") look.shared = WHOLE;
     redraw();
   };
-  const zoom = (factor) => {
-    const tile = plan.tiles[0];
-    look.shared = closer(look.shared, tile, plan, factor, tile.x + plan.side / 2, tile.y + plan.side / 2);
+  const zoom = (factor, channel = 0, x = plan.tiles[0].x + plan.side / 2, y = plan.tiles[0].y + plan.side / 2) => {
+    look.shared = closer(look.shared, plan.tiles[channel], plan, factor, x, y);
     redraw();
   };
   const toggle = (label, alone) => {
@@ -66,14 +70,17 @@ function render({ model, el }) {
     look.legend = null;
     redraw();
   };
-  const switches = makeSwitches(words.keys, chosen, zoom);
+  const reveal = () => ((look.hidden = new Set()), (look.legend = null), redraw());
+  const switches = makeSwitches(words.keys, look, chosen, zoom);
   const time = makeTime(root, go), selection = makeSelection(root, look, { choose, ask });
 
   function paint() {
     scheduled = 0;
-    const moment = model.get("moment"), past = moment < 0 ? null : film[moment] ?? model.get("past");
-    const shown = past?.byteLength ? past : model.get("frame");
-    if (fresh && shown?.byteLength) receive(decode(shown));
+    const moments = EXPORTED && !film.length ? [] : model.get("moments") ?? [], moment = model.get("moment");
+    const past = moment < 0 ? null : film[moment] ?? model.get("past"), shown = past?.byteLength ? past : model.get("frame");
+    const next = fresh && shown?.byteLength ? decode(shown) : frame;
+    const awaited = moment >= 0 && Math.abs((next?.epoch ?? 0) - (moments[moment]?.epoch ?? 0)) > EPOCH; // its answer is under way
+    if (next !== frame && !awaited) receive(next);
     fresh = false;
     plan = layout(Math.max(160, Math.floor(root.clientWidth)), frame?.k ?? 10);
     const status = model.get("status");
@@ -88,7 +95,7 @@ function render({ model, el }) {
     else drawInvitation(context, plan, status, look.theme);
     showTip(look.lasso ? null : latent, plan.width);
     selection();
-    time(EXPORTED && !film.length ? [] : model.get("moments") ?? [], moment);
+    time(moments, moment, awaited);
     announcing ||= setTimeout(announce, 1000);
     if (frame && arrived && look.kernel) [painted, answering] = [model.get("number"), answering || setTimeout(answer, ANSWER)];
     arrived = false;
@@ -115,11 +122,11 @@ function render({ model, el }) {
     if (look.points !== points) look.selected = look.selected.filter((i) => i < points.labels.length);
     if (look.told !== given) look.given = labelsByPoint(given, points);
     const tint = frame ? tintOf(frame, points, look.by) : { colours: points.colours, index: () => -1 };
-    const key = JSON.stringify([look.by, tint.low, tint.high, points.names, radius, devicePixelRatio, isDark(root)]);
+    const [drawn, keyed] = [[tint.colours, theme, radius, devicePixelRatio], [look.by, tint.low, tint.high, points, theme]];
+    const changed = (name, parts) => !parts.every((part, i) => part === look[name]?.[i]) && ((look[name] = parts), true);
     Object.assign(look, { theme, points, told: given, tint, ratio: devicePixelRatio });
-    if (look.key !== key) look.sprites = makeSprites(tint.colours, theme, radius, devicePixelRatio);
-    if (look.key !== key || !look.legend) putLegend((look.legend = words.legend), look, toggle);
-    look.key = key;
+    if (changed("drawn", drawn)) look.sprites = makeSprites(...drawn);
+    if (changed("keyed", keyed) || !look.legend) putLegend((look.legend = words.legend), look, toggle, reveal);
     look.sheet = look.as === "images" ? look.anySheet() : null;
     const own = look.scale === "own" && frame;
     look.lenses = plan.tiles.map((_, channel) => (own ? nested(lensOf(frame, channel), look.shared) : look.shared));
@@ -140,6 +147,8 @@ function render({ model, el }) {
     probe.hidden = !known;
     if (known) paintProbe(probe, atlas, latent, frame.k_active, look);
     put(told, [whereabouts(latent), look.hover && describe(frame, look.hover, look.points)].filter(Boolean).join("\n"));
+    if (pointed) put(spoken, told.textContent); // what moves by training alone is not read aloud
+    pointed = false;
     tip.style.left = `${Math.max(0, Math.min(pointer[0] + 14, width - tip.offsetWidth))}px`;
     tip.style.top = `${pointer[1] + 14}px`;
   }
@@ -149,16 +158,20 @@ function render({ model, el }) {
     const latent = frame && event.button === 0 && latentAt(frame, plan, look.lenses, event.offsetX, event.offsetY);
     if (!latent) return;
     canvas.setPointerCapture(event.pointerId);
-    const path = [[event.offsetX, event.offsetY]];
+    const path = [point(event.offsetX, event.offsetY)];
     look.lasso = { channel: latent.channel, path, pans: event.altKey, adds: event.shiftKey };
   }
 
-  function move(event) {
-    const at = [event.offsetX, event.offsetY];
-    if (look.lasso?.pans) pan(at[0] - pointer[0], at[1] - pointer[1]);
-    else look.lasso?.path.push(at);
-    pointer = at;
+  function point(x, y) {
+    pointed = true;
     redraw();
+    return (pointer = [x, y]);
+  }
+
+  function move(event) {
+    const before = pointer, at = point(event.offsetX, event.offsetY);
+    if (look.lasso?.pans) pan(at[0] - before[0], at[1] - before[1]);
+    else look.lasso?.path.push(at);
   }
 
   function pan(x, y) {
@@ -181,24 +194,26 @@ function render({ model, el }) {
   function wheel(event) {
     const latent = frame && latentAt(frame, plan, look.lenses, event.offsetX, event.offsetY);
     const factor = 1.0015 ** -event.deltaY;
-    if (!latent || (factor < 1 && look.shared.zoom === 1)) return; // nothing to zoom out of: the page scrolls
+    const ends = factor > 1 ? FARTHEST : 1;
+    if (!latent || factor === 1 || look.shared.zoom === ends) return; // no closer, or no farther: the page scrolls
     event.preventDefault();
-    look.shared = closer(look.shared, plan.tiles[latent.channel], plan, factor, event.offsetX, event.offsetY);
-    redraw();
+    zoom(factor, latent.channel, event.offsetX, event.offsetY);
   }
 
-  // Arrow keys move the pointer, from the middle of the first plane at first; Enter selects the point under it.
+  // As KEYS says; the pointer begins in the middle of the first plane.
   function step(event) {
-    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    if (event.key === "Escape") return choose([]), leave();
+    const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const factor = { "+": 1.5, "=": 1.5, "-": 1 / 1.5 }[event.key], pans = event.altKey && look.shared.zoom > 1;
+    if (event.ctrlKey || event.metaKey || !frame) return;
+    if (event.key === "Escape") return (look.lasso = null), choose([]), leave();
     if (event.key === "Enter" && look.hover) return add([look.hover.point], event.shiftKey);
-    if (!moves[event.key] || !frame) return;
+    if (!(factor || (move && (pans || !event.altKey)))) return; // the browser's own keys
     event.preventDefault();
-    const [first] = plan.tiles;
-    pointer ??= [first.x + plan.side / 2, first.y + plan.side / 2];
-    const ends = [plan.width, plan.height];
-    pointer = pointer.map((at, axis) => Math.max(0, Math.min(ends[axis] - 1, at + STRIDE * moves[event.key][axis])));
-    redraw();
+    if (pans && move) return pan(-LEAP * move[0], -LEAP * move[1]), redraw();
+    const [first] = plan.tiles, ends = [plan.width, plan.height];
+    const at = pointer ?? [first.x + plan.side / 2, first.y + plan.side / 2];
+    if (move) return point(...at.map((from, axis) => Math.max(0, Math.min(ends[axis] - 1, from + STRIDE * move[axis]))));
+    zoom(factor, latentAt(frame, plan, look.lenses, ...at)?.channel, ...at);
   }
 
   function announce() {
@@ -209,18 +224,20 @@ function render({ model, el }) {
   const size = new ResizeObserver(redraw), page = new MutationObserver(redraw);
   const handlers = {
     "change:frame": arrive, "change:past": renew, "change:moment": renew, "change:atlas": survey, "change:points": redraw,
-    "change:images": collect, "change:film": rewind, "change:given": redraw, "change:moments": redraw,
+    "change:images": collect, "change:film": rewind, "change:given": redraw, "change:moments": renew,
     "change:status": redraw,
   };
   const heard = {
-    pointerdown: press, pointermove: move, pointerup: release, pointercancel: cancel, pointerleave: leave, blur: leave,
-    keydown: step, wheel,
+    pointerdown: press, pointermove: move, pointerup: release, pointercancel: cancel, blur: leave, keydown: step, wheel,
+    pointerleave: (event) => event.pointerType === "touch" || leave(), // a finger that is lifted leaves the picture there
   };
   size.observe(root);
   for (const node of [...ancestors(el), document.documentElement, document.body])
     page.observe(node, { attributeFilter: ["class", "style", "data-jp-theme-light"] });
-  SYSTEM_DARK.addEventListener("change", redraw);
-  for (const [event, handler] of Object.entries(heard)) canvas.addEventListener(event, handler);
+  SYSTEM_DARK.addEventListener("change", redraw, { signal });
+  addEventListener("beforeprint", paint, { signal }); // no frame of an animation comes before the paper
+  onRatio(redraw, signal);
+  for (const [event, handler] of Object.entries(heard)) canvas.addEventListener(event, handler, { signal });
   for (const [event, handler] of Object.entries(handlers)) model.on(event, handler);
   announce();
   survey();
@@ -228,14 +245,20 @@ function render({ model, el }) {
   rewind();
 
   return () => {
+    removed.abort();
     cancelAnimationFrame(scheduled);
     clearTimeout(announcing);
     clearTimeout(answering);
     size.disconnect();
     page.disconnect();
-    SYSTEM_DARK.removeEventListener("change", redraw);
     for (const [event, handler] of Object.entries(handlers)) model.off(event, handler);
   };
+}
+
+// Call `changed` whenever the window moves to a screen of other pixels.
+function onRatio(changed, signal) {
+  const here = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
+  here.addEventListener("change", () => (changed(), onRatio(changed, signal)), { once: true, signal });
 }
 
 // The label's name of every given point, the labels as words and as a table of images of the training set.
@@ -245,7 +268,7 @@ function labelsByPoint({ images, labels, points, undo, fault }, { names }) {
   const words = [count, fault].filter(Boolean).join(" · ");
   const quoted = (name) => `"${name.replaceAll('"', '""')}"`;
   const table = ["image,label", ...images.map((image, i) => `${image},${quoted(names[labels[i]])}`), ""].join("\n");
-  return Object.assign(given, { words, table, undo });
+  return Object.assign(given, { words, table, undo, count: images.length });
 }
 
 // A lens seen through another: the part `inner` of what `outer` shows.

@@ -39,13 +39,17 @@ function putWords(words, status, frame, { image }) {
 }
 
 // A legend of labels, whose entries hide and show their points, or a scale from low to high.
-function putLegend(legend, { points: { names, colours, labels }, tint, theme, hidden }, toggle) {
+function putLegend(legend, { points: { names, colours, labels }, tint, theme, hidden }, toggle, reveal) {
   const focused = [...legend.children].indexOf(legend.getRootNode().activeElement);
   legend.replaceChildren();
   if (tint.low !== undefined) {
     make(legend, "span", "cv-key", tint.low);
     make(legend, "span", "cv-bar").style.background = `linear-gradient(90deg, ${VIRIDIS})`;
-    return make(legend, "span", "cv-key", tint.high);
+    make(legend, "span", "cv-key", tint.high);
+    if (!hidden.size) return;
+    const shows = Object.assign(make(legend, "button", "cv-button", `show ${hidden.size} hidden`), { type: "button" });
+    shows.title = "points of labels that the legend of labels hides";
+    return shows.addEventListener("click", reveal);
   }
   const nameless = labels.includes(-1) ? [["no label", theme.none, -1]] : [];
   for (const [name, colour, label] of [...names.map((name, i) => [name, colours[i], i]), ...nameless]) {
@@ -59,12 +63,13 @@ function putLegend(legend, { points: { names, colours, labels }, tint, theme, hi
   legend.children[focused]?.focus();
 }
 
-// What colours mean, dots or images, one scale or one a plane, and how close.
-function makeSwitches(parent, chosen, zoom) {
+// What colours mean, dots or images, one scale or one a plane, and how close; they begin as `look` has them.
+function makeSwitches(parent, look, chosen, zoom) {
   const box = make(parent, "span", "cv-switches");
   const choice = (label, name, options) => {
     const field = make(box, "label", "cv-key", `${label} `), select = make(field, "select", "");
     for (const option of options) make(select, "option", "", option);
+    select.value = look[name];
     select.addEventListener("change", () => chosen(name, select.value));
     return [name, select];
   };
