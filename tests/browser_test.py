@@ -79,6 +79,47 @@ def test_the_pointer_shows_what_a_latent_decodes_to_in_every_channel(page):
     wait_for(lambda: not tip.is_visible(), 20, "the way out by keys")
 
 
+def test_a_finger_that_taps_a_plane_leaves_the_picture_there(page):
+    tip = page.locator(".cv-tip")
+    touch(page, "pointerdown", 60, 80)
+    touch(page, "pointerup", 60, 80)
+    touch(page, "pointerleave", 60, 80)
+    wait_for(lambda: tip.is_visible(), 20, "the picture at the finger")
+    assert tip.inner_text().startswith("channel 0 at (")
+
+
+def touch(page, event: str, x: int, y: int):
+    """A finger's pointer event at (x, y) of the planes; capture is left to real fingers."""
+    page.locator("canvas.cv-canvas").evaluate(
+        """(canvas, [event, x, y]) => {
+            canvas.setPointerCapture = () => {};
+            const { left, top } = canvas.getBoundingClientRect();
+            canvas.dispatchEvent(new PointerEvent(event, { pointerType: "touch", clientX: left + x, clientY: top + y }));
+        }""",
+        [event, x, y],
+    )
+
+
+def test_keys_zoom_and_pan_and_escape_ends_a_lasso(page):
+    canvas = page.locator("canvas.cv-canvas")
+    canvas.focus()
+    page.keyboard.press("+")
+    wait_for(lambda: any("up to 1.5" in text for text in texts(page)), 20, "closer planes")
+    closer = picture(page)
+    page.keyboard.press("Alt+ArrowRight")
+    wait_for(lambda: picture(page) != closer, 20, "planes that moved")
+    drawn = len(texts(page))
+    page.keyboard.press("-")
+    wait_for(lambda: any(text.startswith("planes span") for text in texts(page)[drawn:]), 20, "whole planes")
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 120, box["y"] + 130, steps=4)
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    wait_for(lambda: page.locator(".cv-chosen").inner_text().startswith("Drag around"), 20, "no selection")
+
+
 def ink(page) -> list[int]:
     """The red of every pixel of the decoded picture."""
     script = "c => [...c.getContext('2d').getImageData(0, 0, 92, 92).data].filter((_, i) => i % 4 == 0)"
