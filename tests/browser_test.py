@@ -93,8 +93,8 @@ def touch(page, event: str, x: int, y: int):
     page.locator("canvas.cv-canvas").evaluate(
         """(canvas, [event, x, y]) => {
             canvas.setPointerCapture = () => {};
-            const { left, top } = canvas.getBoundingClientRect();
-            canvas.dispatchEvent(new PointerEvent(event, { pointerType: "touch", clientX: left + x, clientY: top + y }));
+            const { left, top } = canvas.getBoundingClientRect(), [clientX, clientY] = [left + x, top + y];
+            canvas.dispatchEvent(new PointerEvent(event, { pointerType: "touch", clientX, clientY }));
         }""",
         [event, x, y],
     )

@@ -53,7 +53,6 @@ def test_runs_without_a_row_are_missing(monkeypatch, tmp_path):
     monkeypatch.setattr(answers, "RESULTS", tmp_path)
     todo = answers.missing("conditioning")
     assert len(todo) == 30 == len(EXPERIMENTS["conditioning"].arms) * 5
-    row = {"arm": todo[7].arm, "config_hash": todo[7].config_hash}
-    pl.DataFrame([row]).write_csv(tmp_path / "conditioning.csv")
+    pl.DataFrame([todo[7].named]).write_csv(tmp_path / "conditioning.csv")
     assert todo[7] not in answers.missing("conditioning") and len(answers.missing("conditioning")) == 29
     assert "29 of 30 runs have no row yet" in answers.run_again("conditioning")

@@ -59,8 +59,7 @@ class LiveRun:
         self.film = Film()
         self.given = Given(len(dataset.y_train))
         self.error: Exception | None = None
-        self._compiled: Future | None = None  # done once the present model's steps are compiled
-        self._ahead: tuple[Config, Future] | None = None  # likewise those of a run that is still to come
+        self._compiled: dict[Config, Future] = {}  # done once a config's steps are; also of a run still to come
         self._waiting: list[threading.Event] = []  # of those who wait until it has settled
         view.set_points(self.points.labels, dataset.class_names, self.points.images)
         ref = weakref.ref(self)
@@ -74,7 +73,7 @@ class LiveRun:
         """Put a saved run and its past on the view; training starts another, of `then` or of the same config."""
 
         def put():
-            self._training, self._steps_asked, self._compiled = False, 0, None
+            self._training, self._steps_asked = False, 0
             self.film = film or Film()
             self._wanted = then or saved.trainer.config
             self.trainer, self.state, self.curves = saved.trainer, saved.state, list(saved.history)
@@ -197,25 +196,23 @@ class LiveRun:
 
     def _can_train(self) -> bool:
         """Whether the steps are compiled; a thread compiles them, so that commands are answered meanwhile."""
-        if not (self._compiled and self._compiled.done()) and not self.status.startswith(COMPILING):
-            self._say(self._phase())
-        if self._compiled is None:
+        if self._config not in self._compiled:
             trainer, state = self.trainer, self.state
-            self._compiled = compiling(lambda: (trainer, state), self._worker.wake)
-        compiled = self._compiled.done()
-        if compiled and self.status.startswith(COMPILING):
+            self._compiled[self._config] = compiling(lambda: (trainer, state), self._worker.wake)
+        compiled = self._compiled[self._config].done()
+        if compiled == self.status.startswith(COMPILING):
             self._say(self._phase())
         return compiled
 
     def _compile_ahead(self):
-        if self._saved and not self._ahead:
+        if self._saved and self._wanted not in self._compiled:
             config, dataset = self._wanted, self.dataset
 
             def fresh() -> tuple[Trainer, State]:
                 trainer = build_trainer(config, dataset)
                 return trainer, trainer.init()
 
-            self._ahead = config, compiling(fresh, self._worker.wake)
+            self._compiled[config] = compiling(fresh, self._worker.wake)
 
     @property
     def _config(self) -> Config | None:
@@ -231,7 +228,6 @@ class LiveRun:
         state, self._kept = transfer(*old, trainer) if keep and self.trainer else (trainer.init(), "starts anew")
         self.trainer, self.state, self._saved, self._wanted = trainer, state, False, config
         self.pace.forget()
-        self._compiled = self._ahead[1] if self._ahead and self._ahead[0] == config else None
         if state.step == 0:
             self.curves, self.film = [], Film()
         self.status = f"ready: {self._kept}"
@@ -254,7 +250,7 @@ class LiveRun:
 
     def _phase(self) -> str:
         """What training does now; routers that are trained alone are told apart."""
-        if self._compiled is None or not self._compiled.done():
+        if not (compiled := self._compiled.get(self._config)) or not compiled.done():
             return f"{COMPILING}: {self._kept}" if self._kept else COMPILING
         train, epoch = self._config.train, int(self.epoch)
         if epoch >= train.starts_end:
