@@ -161,6 +161,35 @@ def open_page(
         browser.close()
 
 
+@contextmanager
+def browsing(folder: Path) -> Iterator[int]:
+    """A fresh browser with its profile in `folder`, until the block ends; the port that drivers are `attached` at."""
+    port = free_port()
+    places = [f"--remote-debugging-port={port}", f"--user-data-dir={folder}"]
+    command = [
+        CHROMIUM,
+        *FLAGS,
+        *places,
+        "--headless=new",
+        "--hide-scrollbars",
+        "--window-size=1440,900",
+        "about:blank",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
+        try:
+            wait_for(lambda: answers(f"http://127.0.0.1:{port}/json/version"), 60, "the browser")
+            yield port
+        finally:
+            browser.terminate()
+
+
+@contextmanager
+def attached(port: int) -> Iterator[Page]:
+    """The page of a browser that goes on without this driver, which is told of every message that the page gets."""
+    with sync_playwright() as playwright:
+        yield playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port}").contexts[0].pages[0]
+
+
 def texts(page: Page) -> list[str]:
     """Every text that the canvas painted so far."""
     return page.evaluate("window.texts")
