@@ -34,18 +34,18 @@ def of_run(
     weights: np.ndarray,
     class_names: tuple[str, ...],
     name: str,
-    heights: tuple[int, int] = (42, 112),
+    heights: tuple[int, ...] = (),
 ) -> list["Redrawn"]:
-    """The charts below the planes of the first of `runs`; `heights` are of one term's and of another chart, pixels.
+    """The charts below the planes of the first of `runs`; `heights`, if given, of one term's and of another, pixels.
 
     `weights` [K, Y] are what its channels hold of every label, as `name` says.
     """
-    term, other = heights
+    term, other = heights[:1], heights[1:]
     curves = next(iter(runs.values()))
     return [
-        Redrawn(terms_chart, terms_frame(runs), len(runs) > 1, 78, term),
-        Redrawn(usage_chart, usage_frame(curves), 170, other),
-        Redrawn(matrix_chart, matrix_frame(weights, class_names), name, 170, other),
+        Redrawn(terms_chart, terms_frame(runs), len(runs) > 1, *term),
+        Redrawn(usage_chart, usage_frame(curves), *other),
+        Redrawn(matrix_chart, matrix_frame(weights, class_names), name, *other),
     ]
 
 
@@ -102,7 +102,7 @@ def specification(chart: Callable[..., alt.TopLevelMixin], *settings: Hashable) 
     return chart(alt.NamedData(ROWS), *settings).to_dict()
 
 
-def terms_chart(frame: Rows, several: bool = False, width: int = 78, height: int = 42) -> alt.Chart:
+def terms_chart(frame: Rows, several: bool = False, height: int = 42, width: int = 78) -> alt.Chart:
     """The terms of the objective over the epochs, each on its own scale; a colour a run, where there are several."""
     return (
         alt.Chart(frame)
@@ -126,7 +126,7 @@ def terms_chart(frame: Rows, several: bool = False, width: int = 78, height: int
     )
 
 
-def usage_chart(frame: Rows, width: int = 170, height: int = 112) -> alt.Chart:
+def usage_chart(frame: Rows, height: int = 112, width: int = 170) -> alt.Chart:
     """Each channel's share of the images over the epochs."""
     return (
         alt.Chart(frame, title=title("Share of the images by channel"))
@@ -141,7 +141,7 @@ def usage_chart(frame: Rows, width: int = 170, height: int = 112) -> alt.Chart:
     )
 
 
-def matrix_chart(frame: Rows, name: str, width: int = 170, height: int = 112) -> alt.Chart:
+def matrix_chart(frame: Rows, name: str, height: int = 112, width: int = 170) -> alt.Chart:
     """Which labels each channel holds: stronger is a larger share of the channel."""
     return (
         alt.Chart(frame, title=title(name))

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from mixvae import Config, Dataset, State, Trainer
+from mixvae import Config, Dataset, MixVAE, State, Trainer
 from mixvae.checkpoint import Row
 from mixvae.data import draw_labels
 from mixvae.inference import BATCH
+from mixvae.model import build_model
 from mixvae.runs import Snapshot, build_trainer
 from mixvae.schedules import constant
 from mixvae.tau_classifier import UNLABELLED
@@ -59,7 +60,7 @@ class LiveRun:
         self.film = Film()
         self.given = Given(len(dataset.y_train))
         self.error: Exception | None = None
-        self._compiled: dict[Config, Future] = {}  # done once a config's steps are; also of a run still to come
+        self._compiled: dict[tuple, Future] = {}  # done once the steps of `_code` are; also of a run still to come
         self._waiting: list[threading.Event] = []  # of those who wait until it has settled
         view.set_points(self.points.labels, dataset.class_names, self.points.images)
         ref = weakref.ref(self)
@@ -70,7 +71,10 @@ class LiveRun:
         self._worker.start()
 
     def show(self, saved: Snapshot, then: Config | None = None, film: Film | None = None):
-        """Put a saved run and its past on the view; training starts another, of `then` or of the same config."""
+        """Put a saved run and its past on the view; training starts another, of `then` or of the same config.
+
+        Labels given by hand stand in place of its own.
+        """
 
         def put():
             self._training, self._steps_asked = False, 0
@@ -79,8 +83,9 @@ class LiveRun:
             self.trainer, self.state, self.curves = saved.trainer, saved.state, list(saved.history)
             self._saved, self.status = True, "saved run"
             self.pace.forget()
-            if self.given.any():
-                self._label(self.trainer)
+            before = self.trainer.labels
+            self._label(self.trainer)
+            if (self.trainer.labels != before).any():
                 self.state = self.trainer.recount(self.state)
             self.view.show_moments(self.film.listing(), [moment.frame for moment in self.film.moments])
             self._publish(whole=True)
@@ -196,23 +201,28 @@ class LiveRun:
 
     def _can_train(self) -> bool:
         """Whether the steps are compiled; a thread compiles them, so that commands are answered meanwhile."""
-        if self._config not in self._compiled:
+        code = self._code(self._config)
+        if code not in self._compiled:
             trainer, state = self.trainer, self.state
-            self._compiled[self._config] = compiling(lambda: (trainer, state), self._worker.wake)
-        compiled = self._compiled[self._config].done()
+            self._compiled[code] = compiling(lambda: (trainer, state), self._worker.wake)
+        compiled = self._compiled[code].done()
         if compiled == self.status.startswith(COMPILING):
             self._say(self._phase())
         return compiled
 
     def _compile_ahead(self):
-        if self._saved and self._wanted not in self._compiled:
+        if self._saved and self._code(self._wanted) not in self._compiled:
             config, dataset = self._wanted, self.dataset
 
             def fresh() -> tuple[Trainer, State]:
                 trainer = build_trainer(config, dataset)
                 return trainer, trainer.init()
 
-            self._compiled[config] = compiling(fresh, self._worker.wake)
+            self._compiled[self._code(config)] = compiling(fresh, self._worker.wake)
+
+    def _code(self, config: Config) -> tuple[Config, MixVAE]:
+        """What tells a config's compiled steps from others; a part that was made anew under its name does too."""
+        return config, build_model(config, self.dataset.image_shape)
 
     @property
     def _config(self) -> Config | None:
@@ -221,7 +231,7 @@ class LiveRun:
     def _build(self, config: Config, keep: bool):
         self._say(COMPILING)
         old = (self.trainer, self.state)
-        if self.trainer and self._panel.get("k_active") == constant(self._config, "k_active"):
+        if self._wanted and self._panel.get("k_active") == constant(self._wanted, "k_active"):
             del self._panel["k_active"]  # all channels of before are not all of another number
         trainer = build_trainer(config, self.dataset)
         self._label(trainer)
@@ -250,8 +260,8 @@ class LiveRun:
 
     def _phase(self) -> str:
         """What training does now; routers that are trained alone are told apart."""
-        if not (compiled := self._compiled.get(self._config)) or not compiled.done():
-            return f"{COMPILING}: {self._kept}" if self._kept else COMPILING
+        if not (compiled := self._compiled.get(self._code(self._config))) or not compiled.done():
+            return f"{COMPILING}: {self._kept}"
         train, epoch = self._config.train, int(self.epoch)
         if epoch >= train.starts_end:
             return "training"
@@ -318,9 +328,10 @@ class LiveRun:
         state = as_shown(self.trainer, self.state, panel)
         self._panel = panel
         if (state.knobs, state.held, state.curriculum) != (self.state.knobs, self.state.held, self.state.curriculum):
+            owners = state.knobs.k_active != self.state.knobs.k_active  # of points, which the planes' scale follows
             self.state, trains = state, self._training or self._steps_asked > 0
             if not trains or self.view.keeps_up():
-                self._publish(whole=not trains, atlas=False)  # of the same weights
+                self._publish(whole=not trains, atlas=bool(owners))
 
     def _chunk(self):
         before = int(self.state.step)

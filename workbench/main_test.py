@@ -87,6 +87,22 @@ def test_the_bar_moves_within_an_epoch_and_ends_full(capsys, monkeypatch):
     assert heard == [1] * 22 and "22/22 [" in capsys.readouterr().err
 
 
+def test_more_channels_than_a_view_shows_are_trained_without_a_film(tmp_path, capsys):
+    folder, many = tmp_path / "many", {"model.num_components": "300", "train.epochs": "1"}
+    assert main(train("--out", str(folder), **many)) == 0
+    assert "a view shows 256 channels at most, so no moments are kept" in capsys.readouterr().out
+    assert main(["report", str(folder), "-o", str(tmp_path / "page.html")]) == 1
+    assert "a view shows 256 channels at most, found 300" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["many"] and not (folder / FILE).exists()
+
+
+def test_an_argument_that_names_nothing_is_refused(capsys):
+    for argument in ("--out", "--hosts"):
+        with pytest.raises(SystemExit, match="2"):
+            main(train(argument, ""))
+        assert f"argument {argument}: expected a name, found ''" in capsys.readouterr().err
+
+
 def test_a_run_that_was_interrupted_goes_on_and_ends_with_the_same_scores(tmp_path, capsys, monkeypatch):
     assert main(train()) == 0
     whole = scores(capsys.readouterr().out)

@@ -61,7 +61,7 @@ class Points:
             if whole or errors:
                 chosen = np.asarray(lock(logits[part], state.knobs.k_active)).argmax(1)
                 error[part] = misfit(trainer.model, state.average, self.x[part], mean, chosen)
-        self.measured = SLICES if whole else min(SLICES, self.measured + 1) if errors else 0
+        self.measured = min(SLICES, self.measured + len(starts)) if whole or errors else 0
         self.z, self.logits, self.noise, self.error = z, logits, noise, error  # at once, for who reads meanwhile
         self.next = (starts[-1] + self.slice) % n
 
@@ -157,9 +157,9 @@ def labelled(trainer: Trainer) -> bool:
 
 
 def thumbnails(images: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n h/f w/f c"]:
-    """Means over blocks of pixels as small as bring height and width to THUMBNAIL or less; what is over is cut off."""
+    """Means over blocks of pixels, so that neither side is above THUMBNAIL or below 1; what is over is cut off."""
     count, height, width, channels = images.shape
-    block = math.ceil(max(height, width) / THUMBNAIL)
+    block = min(math.ceil(max(height, width) / THUMBNAIL), height, width)
     rows, columns = height // block, width // block
     blocks = images[:, : rows * block, : columns * block].reshape(count, rows, block, columns, block, channels)
     return np.rint(blocks.mean((2, 4))).astype(np.uint8) if block > 1 else images

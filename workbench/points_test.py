@@ -47,6 +47,7 @@ def test_a_large_image_is_shown_by_the_means_of_its_blocks():
     assert shown.shape == (3, 50, 32, 3) and shown.dtype == np.uint8
     np.testing.assert_allclose(shown[1, 7, 31], images[1, 28:32, 124:128].mean((0, 1)), atol=0.5)
     assert thumbnails(images[:, :64, :28]).shape == (3, 64, 28, 3)
+    assert thumbnails(np.zeros((2, 8, 600, 1), np.uint8)).shape == (2, 1, 75, 1)
 
 
 def test_errors_are_told_once_all_of_them_are_of_now(trained, points):

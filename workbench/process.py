@@ -26,7 +26,9 @@ def apart(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as process:
         try:
             result = process.submit(function, *arguments).result()
-        except BaseException:  # of an interruption, for which the executor would wait until the call has ended
+        except Exception:
+            raise
+        except BaseException:  # an interruption, for which the executor would wait until the call has ended
             for child in set(active_children()) - others:
                 child.terminate()
             raise

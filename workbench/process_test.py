@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children
 from pathlib import Path
@@ -50,6 +50,22 @@ def test_an_interruption_ends_the_call_too(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         apart(time.sleep, 600)
     assert time.monotonic() - start < 300 and not active_children()
+
+
+def slow(what: str) -> str:
+    """What it is given, after a while; an error at once where that is nothing."""
+    if not what:
+        raise FloatingPointError("loss is no longer finite")
+    time.sleep(3)
+    return what
+
+
+def test_a_call_that_fails_ends_no_other():
+    with ThreadPoolExecutor(2) as threads:
+        good, bad = (threads.submit(apart, slow, what) for what in ("good", ""))
+        with pytest.raises(FloatingPointError):
+            bad.result()
+        assert good.result()[0] == "good"
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux which processes run")

@@ -22,8 +22,8 @@ def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
 
     `label_free` is by training images, and what seeds are ranked by. Where the test images have labels:
     `label_accuracy` is by the run's own labels, `accuracy_one_per_class` and `accuracy_asked` by one label a class
-    drawn with the run's seed and by one label a channel asked for, both given after training. What there are too few
-    images for is left out.
+    drawn with the run's seed and by one label a channel asked for, both given after training. Left out is what there
+    are too few images for, or no training image of some class.
     """
     trainer, state = snapshot.trainer, snapshot.state
     prediction = predict(trainer.model, state, dataset.x_test)
@@ -48,7 +48,7 @@ def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
     channel, labels = prediction.channel[known], dataset.y_test[known]
     for name in ("clustering_accuracy", "nmi", "ari", "majority_purity"):
         result[name] = getattr(m, name)(channel, labels)
-    with suppress(ValueError):  # planes of few images each
+    with suppress(m.TooFew):  # in planes of few images each
         result["plane_separation"] = m.plane_separation(chosen_latents(prediction)[known], channel, labels)
     return result | named(snapshot, dataset, prediction.responsibilities[known], labels)
 

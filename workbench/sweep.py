@@ -81,11 +81,11 @@ def sweep(
     """
     left = [job for job in todo if not finished(job, folder)]
     yield from ((job, None) for job in todo if job not in left)
-    trained = groups(left, together)
+    trained, again = groups(left, together), []
     calls = [([job.config for job in group], EXPERIMENTS[group[0].experiment].details) for group in trained]
     for i, outcome in one_by_one(reach, calls) if client is None else on_cluster(client, reach, calls):
         if isinstance(outcome, Exception) and len(trained[i]) > 1:  # one seed of them took the others with it
-            yield from sweep(trained[i], folder, runs, client=client)
+            again += trained[i]
         elif isinstance(outcome, Exception):
             yield from ((job, failed(job, outcome, folder)) for job in trained[i])
         else:
@@ -93,6 +93,8 @@ def sweep(
             spent = {"seconds": round(seconds, 1), "together": len(reached)}
             for job, run in zip(trained[i], reached, strict=True):
                 yield job, kept(job, run, spent, folder, runs)
+    if again:
+        yield from sweep(again, folder, runs, client=client)
 
 
 def kept(job: Job, run: Reached, spent: dict[str, Any], folder: Path, runs: Path) -> dict[str, Any]:

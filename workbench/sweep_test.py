@@ -113,6 +113,20 @@ def test_seeds_that_fail_together_are_run_one_by_one(small, monkeypatch, tmp_pat
     assert sweep.read("small_failures", tmp_path)["seed"].to_list() == [1]
 
 
+def test_a_group_that_fails_holds_no_other_back(small, monkeypatch, tmp_path):
+    called = []
+
+    def only_alone(configs, _):
+        called.append(len(sweep.read("small", tmp_path)))  # rows on disk by then
+        if len(configs) > 1 and configs[0].model.conditioning == "film":
+            raise FloatingPointError("loss is no longer finite")
+        return [reached(config) for config in configs]
+
+    monkeypatch.setattr(process, "apart", lambda _, *call: (only_alone(*call), 1.5))
+    done = list(sweep.sweep(sweep.jobs("small"), tmp_path, tmp_path / "runs", together=2))
+    assert called == [0, 0, 2, 3] and [job.arm for job, _ in done] == ["none", "none", "film", "film"]
+
+
 def test_a_process_of_its_own_reaches_the_scores(small, tmp_path):
     (job, row), (_, other) = sweep.sweep(sweep.jobs("small", arms=["film"]), tmp_path, tmp_path, together=2)
     assert row["together"] == 2 and row["seed"] == 0 and other["seed"] == 1 and row["mse"] != other["mse"]

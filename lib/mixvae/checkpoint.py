@@ -132,8 +132,9 @@ def restore(trainer: Trainer, tree: dict[str, Any]) -> State:
         state = serialization.from_state_dict(fresh, complete)
     except Exception as error:  # flax raises many unrelated kinds for other trees
         raise ValueError(f"the arrays of the checkpoint are not those of this config's run ({error})") from None
-    if len(state.self_labels) != len(fresh.self_labels):
-        found = f"{len(state.self_labels)} training images, and there are {len(fresh.self_labels)}"
+    before, now = np.shape(state.self_labels), np.shape(fresh.self_labels)
+    if len(before) == 1 and before != now:
+        found = f"{before[0]} training images, and there are {now[0]}"
         raise ValueError(f"the checkpoint is of {found}; the data are no longer those of this run")
     if jax.tree.map(described, state) != jax.tree.map(described, fresh):
         raise ValueError("the arrays of the checkpoint are not those of this config's run")

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from mixvae.inference import checked
 from mixvae.metrics import EstimatorBias, estimator_bias
@@ -28,7 +28,7 @@ AT_ONCE = 25  # images that are decoded together, each by all channels
 def measure(
     objective: Objective,
     params: Any,
-    x: Float[Array, "b h w c"],
+    x: Float[Array, "b h w c"] | UInt8[Array, "b h w c"],
     *,
     tau: float,
     k_active: int,

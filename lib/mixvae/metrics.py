@@ -1,6 +1,6 @@
 """What a run is judged by, on held-out images: clustering, usage, separation, calibration, estimator bias.
 
-Functions of concrete arrays. No figure is given from fewer than MINIMUM images: they raise ValueError instead.
+Functions of concrete arrays. No figure is given from fewer than MINIMUM images: they raise TooFew, a ValueError.
 scikit-learn and the parts of SciPy come in where they are used: at once they take a second, and a view begins without.
 """
 
@@ -13,6 +13,12 @@ import scipy
 from jaxtyping import Float, Int
 
 MINIMUM = 100
+
+
+class TooFew(ValueError):
+    """A figure was asked for from so few images that it would be mostly chance."""
+
+
 SPEARMAN_PIXELS = 1_000_000
 
 
@@ -64,16 +70,14 @@ def plane_separation(
     """Share of images whose label is that of their nearest neighbours in the plane of the channel they are routed to.
 
     Leave-one-out, weighted by usage; `z` is the latent mean in the chosen channel. Images labelled -1 are left out, and
-    so are channels with fewer than `neighbours + 1` images; raises ValueError where fewer than MINIMUM images remain.
+    so are channels with fewer than `neighbours + 1` images; raises TooFew where fewer than MINIMUM images remain.
     """
     from sklearn.neighbors import KNeighborsClassifier
 
     channels, labels, z = _labelled(channels, labels, z)
     planes = [here for c in np.unique(channels) if (here := channels == c).sum() > neighbours]
     if not planes:
-        raise ValueError(
-            f"no channel holds {neighbours + 1} of the {len(z)} images; pass more images or fewer neighbours"
-        )
+        raise TooFew(f"no channel holds {neighbours + 1} of the {len(z)} images; pass more images or fewer neighbours")
     _enough(sum(map(np.count_nonzero, planes)))
     right = [
         KNeighborsClassifier(neighbours).fit(z[here], labels[here]).predict(None) == labels[here] for here in planes
@@ -176,7 +180,7 @@ def estimator_bias(estimate_grads: Float[np.ndarray, "s b k"], exact_grad: Float
 
 def _enough(n: int) -> None:
     if n < MINIMUM:
-        raise ValueError(f"a figure from {n} images would be mostly chance; pass at least {MINIMUM} (labelled) images")
+        raise TooFew(f"a figure from {n} images would be mostly chance; pass at least {MINIMUM} (labelled) images")
 
 
 def _labelled(channels, labels, *others):

@@ -16,7 +16,8 @@ function show({ cells }, { modelNotifications }) {
   function tried(el) {
     try {
       (KINDS[el.localName] ?? other)(el);
-    } catch {
+    } catch (error) {
+      console.error(error);
       el.replaceWith(missing(el.localName));
     }
   }

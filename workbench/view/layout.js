@@ -64,7 +64,8 @@ export function lensOf({ n, z, owner }, channel) {
   };
   const [[left, right], [low, high]] = [range(0), range(1)];
   const half = Math.min(1, Math.max(1 / FARTHEST, (MARGIN * Math.max(right - left, high - low)) / 2));
-  return { zoom: 1 / half, u: (left + right) / 2, v: (low + high) / 2 };
+  const middle = (from, to) => Math.max(half - 1, Math.min(1 - half, (from + to) / 2));
+  return { zoom: 1 / half, u: middle(left, right), v: middle(low, high) };
 }
 
 // The lens `factor` times closer that leaves the latent under the pixel (x, y) of a tile where it is.

@@ -1,5 +1,5 @@
 // The selected points as images, and what can be done with them: give them a label, take it back, keep all labels in a
-// file. What is decided here goes to Python as `request`.
+// file. What is decided here goes to Python as a message.
 
 const MOST = 60, SIDE = 30; // images shown of a selection, and their pixels
 const SUGGESTED = 24;
@@ -55,18 +55,19 @@ function makeSelection(root, look, { choose, ask }) {
   function nameButtons() {
     built = look.points;
     names.replaceChildren();
-    make(names, "span", "cv-told", look.points.names.length ? "label as" : "this data set has no class names");
+    if (!look.points.names.length) return make(names, "span", "cv-told", "this data set has no class names");
+    make(names, "span", "cv-told", "label as");
     look.points.names.forEach((name, label) => {
       const made = button(names, name, () => ask({ do: "label", points: look.selected, label }), `these images are ${name}`);
       made.style.borderColor = look.points.colours[label];
     });
-    if (look.points.names.length) button(names, "no label", () => ask({ do: "label", points: look.selected, label: -1 }), "take their labels back");
+    button(names, "no label", () => ask({ do: "label", points: look.selected, label: -1 }), "take their labels back");
   }
 
   function paint(points, selected, given, theme) {
     const across = Math.max(1, Math.floor(root.clientWidth / SIDE)), sheet = look.anySheet();
     const now = [selected, given, theme, sheet, across, look.ratio];
-    if (now.every((part, i) => part === painted[i])) return;
+    if (same(now, painted)) return;
     painted = now;
     const shown = selected.slice(0, MOST);
     const rows = Math.ceil(shown.length / across), context = images.getContext("2d");

@@ -12,7 +12,7 @@ export function tintOf(frame, { labels, colours }, by) {
     certainty: [(i) => certainty[i] / 255, "0", "1"],
     error: errors
       ? [(i) => error[i] / 255, ...errors.map((nats) => `${nats.toFixed(0)} nats`)]
-      : [null, "errors were not measured at this moment", ""],
+      : [null, "not measured at this moment", ""],
     usage: [(i) => usage[owner[i]] / most, "0 %", `${(100 * most).toFixed(0)} %`],
   }[by];
   return { colours: SHADE_COLOURS, index: (i) => (value ? Math.round(value(i) * (SHADES - 1)) : -1), low, high };

@@ -65,12 +65,10 @@ function render({ model, el }) {
   const toggle = (label, alone) => {
     const every = [...look.points.names.keys(), -1], only = every.filter((other) => other !== label);
     const isOnly = only.every((other) => look.hidden.has(other)) && !look.hidden.has(label);
-    if (alone) look.hidden = new Set(isOnly ? [] : only);
-    else if (!look.hidden.delete(label)) look.hidden.add(label);
-    look.legend = null;
-    redraw();
+    const others = [...look.hidden].filter((other) => other !== label);
+    hide(alone ? (isOnly ? [] : only) : look.hidden.has(label) ? others : [...others, label]);
   };
-  const reveal = () => ((look.hidden = new Set()), (look.legend = null), redraw());
+  const hide = (labels) => ((look.hidden = new Set(labels)), redraw());
   const switches = makeSwitches(words.keys, look, chosen, zoom);
   const time = makeTime(root, go), selection = makeSelection(root, look, { choose, ask });
 
@@ -79,7 +77,7 @@ function render({ model, el }) {
     const moments = EXPORTED && !film.length ? [] : model.get("moments") ?? [], moment = model.get("moment");
     const past = moment < 0 ? null : film[moment] ?? model.get("past"), shown = past?.byteLength ? past : model.get("frame");
     const next = fresh && shown?.byteLength ? decode(shown) : frame;
-    const awaited = moment >= 0 && Math.abs((next?.epoch ?? 0) - (moments[moment]?.epoch ?? 0)) > EPOCH; // its answer is under way
+    const awaited = moment in moments && Math.abs((next?.epoch ?? 0) - moments[moment].epoch) > EPOCH; // its answer is under way
     if (next !== frame && !awaited) receive(next);
     fresh = false;
     plan = layout(Math.max(160, Math.floor(root.clientWidth)), frame?.k ?? 10);
@@ -122,11 +120,12 @@ function render({ model, el }) {
     if (look.points !== points) look.selected = look.selected.filter((i) => i < points.labels.length);
     if (look.told !== given) look.given = labelsByPoint(given, points);
     const tint = frame ? tintOf(frame, points, look.by) : { colours: points.colours, index: () => -1 };
-    const [drawn, keyed] = [[tint.colours, theme, radius, devicePixelRatio], [look.by, tint.low, tint.high, points, theme]];
-    const changed = (name, parts) => !parts.every((part, i) => part === look[name]?.[i]) && ((look[name] = parts), true);
+    const drawn = [tint.colours, theme, radius, devicePixelRatio], keyed = [tint.low === undefined, points, theme, look.hidden];
     Object.assign(look, { theme, points, told: given, tint, ratio: devicePixelRatio });
-    if (changed("drawn", drawn)) look.sprites = makeSprites(...drawn);
-    if (changed("keyed", keyed) || !look.legend) putLegend((look.legend = words.legend), look, toggle, reveal);
+    if (!same(drawn, look.drawn)) look.sprites = makeSprites(...drawn);
+    if (!same(keyed, look.keyed)) look.ends = putLegend(words.legend, look, toggle, () => hide([]));
+    [tint.low, tint.high].forEach((text, i) => look.ends[i] && put(look.ends[i], text));
+    Object.assign(look, { drawn, keyed });
     look.sheet = look.as === "images" ? look.anySheet() : null;
     const own = look.scale === "own" && frame;
     look.lenses = plan.tiles.map((_, channel) => (own ? nested(lensOf(frame, channel), look.shared) : look.shared));
@@ -142,13 +141,14 @@ function render({ model, el }) {
 
   function showTip(latent, width) {
     const known = latent && atlas?.k === frame.k && model.get("moment") < 0;
+    const reads = pointed; // what moves by training alone is not read aloud
+    pointed = false;
     tip.hidden = !(known || look.hover);
     if (tip.hidden) return;
     probe.hidden = !known;
     if (known) paintProbe(probe, atlas, latent, frame.k_active, look);
     put(told, [whereabouts(latent), look.hover && describe(frame, look.hover, look.points)].filter(Boolean).join("\n"));
-    if (pointed) put(spoken, told.textContent); // what moves by training alone is not read aloud
-    pointed = false;
+    if (reads) put(spoken, told.textContent);
     tip.style.left = `${Math.max(0, Math.min(pointer[0] + 14, width - tip.offsetWidth))}px`;
     tip.style.top = `${pointer[1] + 14}px`;
   }
@@ -189,7 +189,7 @@ function render({ model, el }) {
     add(found, lasso.adds);
   }
 
-  const cancel = () => ((look.lasso = null), redraw()); // a touch that turned out to scroll the page
+  const cancel = () => ((look.lasso = null), leave()); // a touch that turned out to scroll the page
 
   function wheel(event) {
     const latent = frame && latentAt(frame, plan, look.lenses, event.offsetX, event.offsetY);
@@ -205,7 +205,7 @@ function render({ model, el }) {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     const factor = { "+": 1.5, "=": 1.5, "-": 1 / 1.5 }[event.key], pans = event.altKey && look.shared.zoom > 1;
     if (event.ctrlKey || event.metaKey || !frame) return;
-    if (event.key === "Escape") return (look.lasso = null), choose([]), leave();
+    if (event.key === "Escape") return choose([]), cancel();
     if (event.key === "Enter" && look.hover) return add([look.hover.point], event.shiftKey);
     if (!(factor || (move && (pans || !event.altKey)))) return; // the browser's own keys
     event.preventDefault();
@@ -213,7 +213,9 @@ function render({ model, el }) {
     const [first] = plan.tiles, ends = [plan.width, plan.height];
     const at = pointer ?? [first.x + plan.side / 2, first.y + plan.side / 2];
     if (move) return point(...at.map((from, axis) => Math.max(0, Math.min(ends[axis] - 1, from + STRIDE * move[axis]))));
-    zoom(factor, latentAt(frame, plan, look.lenses, ...at)?.channel, ...at);
+    const under = latentAt(frame, plan, look.lenses, ...at);
+    if (under) zoom(factor, under.channel, ...at);
+    else zoom(factor);
   }
 
   function announce() {
@@ -228,7 +230,7 @@ function render({ model, el }) {
     "change:status": redraw,
   };
   const heard = {
-    pointerdown: press, pointermove: move, pointerup: release, pointercancel: cancel, blur: leave, keydown: step, wheel,
+    pointerdown: press, pointermove: move, pointerup: release, pointercancel: cancel, blur: cancel, keydown: step, wheel,
     pointerleave: (event) => event.pointerType === "touch" || leave(), // a finger that is lifted leaves the picture there
   };
   size.observe(root);

@@ -12,6 +12,8 @@ function make(parent, tag, name, text = "") {
   return Object.assign(node, { className: name, textContent: text });
 }
 
+const same = (a, b) => a.length === b?.length && a.every((part, i) => part === b[i]);
+
 function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -38,18 +40,18 @@ function putWords(words, status, frame, { image }) {
   put(words.high, `${frame.sigma_range[1]}`);
 }
 
-// A legend of labels, whose entries hide and show their points, or a scale from low to high.
+// A legend of labels, whose entries hide and show their points, or a scale: its ends, where words are still to come.
 function putLegend(legend, { points: { names, colours, labels }, tint, theme, hidden }, toggle, reveal) {
   const focused = [...legend.children].indexOf(legend.getRootNode().activeElement);
   legend.replaceChildren();
   if (tint.low !== undefined) {
-    make(legend, "span", "cv-key", tint.low);
-    make(legend, "span", "cv-bar").style.background = `linear-gradient(90deg, ${VIRIDIS})`;
-    make(legend, "span", "cv-key", tint.high);
-    if (!hidden.size) return;
+    const [low, bar, high] = ["cv-key", "cv-bar", "cv-key"].map((name) => make(legend, "span", name));
+    bar.style.background = `linear-gradient(90deg, ${VIRIDIS})`;
+    if (!hidden.size) return [low, high];
     const shows = Object.assign(make(legend, "button", "cv-button", `show ${hidden.size} hidden`), { type: "button" });
     shows.title = "points of labels that the legend of labels hides";
-    return shows.addEventListener("click", reveal);
+    shows.addEventListener("click", reveal);
+    return [low, high];
   }
   const nameless = labels.includes(-1) ? [["no label", theme.none, -1]] : [];
   for (const [name, colour, label] of [...names.map((name, i) => [name, colours[i], i]), ...nameless]) {
@@ -61,6 +63,7 @@ function putLegend(legend, { points: { names, colours, labels }, tint, theme, hi
     make(key, "span", "", name);
   }
   legend.children[focused]?.focus();
+  return [];
 }
 
 // What colours mean, dots or images, one scale or one a plane, and how close; they begin as `look` has them.

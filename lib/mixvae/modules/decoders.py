@@ -86,7 +86,7 @@ class ModularDecoder(nn.Module):
     likelihood: str = "bernoulli"
     sigma_per: str = "pixel"
     sigma: float = 1.0
-    parts: tuple[type, Callable] | None = None  # what the names stand for: a part that is made anew is compiled anew
+    parts: tuple[type, Callable] | None = None  # what the names stand for now, so that a part made anew compiles anew
 
     def __post_init__(self):
         object.__setattr__(self, "output_hw", tuple(self.output_hw))  # a list would have no hash
@@ -102,7 +102,8 @@ class ModularDecoder(nn.Module):
             raise ValueError(f"output_hw={self.output_hw}: height and width must be at least 8 pixels")
         if not 0 < self.sigma_min < self.sigma_max:
             raise ValueError(f"sigma_min={self.sigma_min} must be above 0 and below sigma_max={self.sigma_max}")
-        object.__setattr__(self, "parts", (CONDITIONERS[self.conditioning_method], HEADS[self.output_type]))
+        if self.parts is None:
+            object.__setattr__(self, "parts", (CONDITIONERS[self.conditioning_method], HEADS[self.output_type]))
         super().__post_init__()
 
     def setup(self):
