@@ -40,3 +40,14 @@ def test_the_showcase_shows_planes_charts_and_the_picture_under_the_pointer(file
         wait_for(lambda: page.locator(".cv-images").is_visible(), 20, "images of points")
         assert page.get_by_role("button", name="ask", exact=True).count() == 0  # nobody is there to answer
         assert page.evaluate("document.documentElement.scrollWidth") <= width and not faults
+
+
+def test_on_paper_a_dark_page_is_light_in_its_charts_too_and_has_no_controls(file):
+    words = "getComputedStyle(document.querySelector('#chart2 svg text')).fill"
+    with open_page(file.as_uri(), scheme="dark", offline=True) as page:
+        wait_for(lambda: page.locator("#chart2 svg text").count(), 20, "the charts")
+        assert page.evaluate(words) == "rgb(232, 235, 240)"
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate(words) == "rgb(28, 36, 48)"
+        assert not any(page.locator(part).first.is_visible() for part in (".cv-time", ".cv-switches", ".cv-selection"))
