@@ -13,13 +13,11 @@ import scipy
 from jaxtyping import Float, Int
 
 MINIMUM = 100
+SPEARMAN_PIXELS = 1_000_000
 
 
 class TooFew(ValueError):
     """A figure was asked for from so few images that it would be mostly chance."""
-
-
-SPEARMAN_PIXELS = 1_000_000
 
 
 def clustering_accuracy(channels: Int[np.ndarray, "n"], labels: Int[np.ndarray, "n"]) -> float:
