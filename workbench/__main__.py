@@ -157,7 +157,7 @@ def train(arguments: argparse.Namespace) -> int:
     else:
         print(f"{config.train.epochs} epochs, {time.perf_counter() - start:.0f} s in this process")
     if out and light:
-        save(out, config, snapshot.state, snapshot.history, light=True)
+        save(out, *snapshot, light=True)
     for name, value in scores(snapshot, dataset).items():
         print(f"  {name:22} {value:.4f}")
     return 0

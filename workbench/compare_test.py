@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
     """A run of two epochs with a film of two moments."""
     home = tmp_path_factory.mktemp("runs") / "first"
     *_, last = fit(tiny_config(**{"train.epochs": 2, "train.seed": 4}), tiny_dataset())
-    save(home, last.trainer.config, last.state, last.history, light=True)
+    save(home, *last, light=True)
     film = Film()
     for epoch in (1.0, 2.0):
         film.add(epoch, 5, f"epoch {epoch}".encode())

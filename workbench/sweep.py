@@ -152,7 +152,7 @@ def reach(configs: list[Config], details: Callable[[Snapshot, Dataset], Details]
 def light(run: Snapshot) -> dict[str, bytes]:
     """The files of a run's light copy, some megabytes."""
     with TemporaryDirectory() as folder:
-        save(folder, run.trainer.config, run.state, run.history, light=True)
+        save(folder, *run, light=True)
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 

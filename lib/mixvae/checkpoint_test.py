@@ -1,5 +1,6 @@
 """Checkpoints: written whole or not at all, damage noticed and named."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -40,19 +41,19 @@ def crash_at(patch, call: int, seen: list):
 
 
 @pytest.mark.parametrize("call", range(1, 6))
-def test_a_save_that_fails_leaves_the_old_run_or_the_new_one(call, config, snapshots, folder):
+def test_a_save_that_fails_leaves_the_old_run_or_the_new_one(call, snapshots, folder):
     seen = []
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Crash):
         crash_at(patch, call, seen)
-        save(folder, config, snapshots[2].state, snapshots[2].history)
+        save(folder, *snapshots[2])
     state, history, fault = load(folder, snapshots[0].trainer)
     assert same(state, snapshots[1].state) and history == snapshots[1].history and fault == ""
     assert files(folder) <= {CONFIG, CHECKPOINT, PREVIOUS}
-    save(folder, config, snapshots[2].state, snapshots[2].history)
+    save(folder, *snapshots[2])
     assert same(load(folder, snapshots[0].trainer)[0], snapshots[2].state)
 
 
-def test_at_every_moment_of_a_save_the_folder_holds_the_old_run_or_the_new_one(config, snapshots, folder, tmp_path):
+def test_at_every_moment_of_a_save_the_folder_holds_the_old_run_or_the_new_one(snapshots, folder, tmp_path):
     """As after a power cut: what the folder holds just before and after each write and rename, temporary files too."""
     moments = []
 
@@ -68,7 +69,7 @@ def test_at_every_moment_of_a_save_the_folder_holds_the_old_run_or_the_new_one(c
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoint.os, "fsync", watched(os.fsync))
         patch.setattr(checkpoint.os, "replace", watched(os.replace))
-        save(folder, config, snapshots[2].state, snapshots[2].history)
+        save(folder, *snapshots[2])
     assert len(moments) == 10
     for moment in moments:
         _, history, fault = load(moment, snapshots[0].trainer)
@@ -77,7 +78,7 @@ def test_at_every_moment_of_a_save_the_folder_holds_the_old_run_or_the_new_one(c
 
 
 @pytest.mark.parametrize("file", [0, 1], ids=["config", "checkpoint"])
-def test_a_full_disk_leaves_the_old_run(file, config, snapshots, folder, monkeypatch):
+def test_a_full_disk_leaves_the_old_run(file, snapshots, folder, monkeypatch):
     real, synced = os.fsync, []
 
     def full(descriptor):
@@ -89,7 +90,7 @@ def test_a_full_disk_leaves_the_old_run(file, config, snapshots, folder, monkeyp
 
     monkeypatch.setattr(checkpoint.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        save(folder, config, snapshots[2].state, snapshots[2].history)
+        save(folder, *snapshots[2])
     assert same(load(folder, snapshots[0].trainer)[0], snapshots[1].state)
     assert files(folder) <= {CONFIG, CHECKPOINT, PREVIOUS}
 
@@ -140,12 +141,12 @@ def test_any_flipped_bit_is_noticed(snapshots, folder):
 
 
 @pytest.mark.parametrize("call", range(1, 5))
-def test_a_save_after_damage_that_fails_does_not_cost_the_good_checkpoint(call, config, snapshots, folder):
+def test_a_save_after_damage_that_fails_does_not_cost_the_good_checkpoint(call, snapshots, folder):
     path = folder / CHECKPOINT
     path.write_bytes(flip(path.read_bytes()))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Crash):
         crash_at(patch, call, [])
-        save(folder, config, snapshots[1].state, snapshots[1].history)
+        save(folder, *snapshots[1])
     assert same(load(folder, snapshots[0].trainer)[0], snapshots[0].state)
 
 
@@ -178,7 +179,7 @@ def test_another_version_is_named(snapshots, folder):
 
 def test_a_light_run_keeps_the_averaged_weights_to_half_precision_and_the_history(config, dataset, snapshots, folder):
     whole, size = snapshots[-1], (folder / CHECKPOINT).stat().st_size
-    save(folder, config, whole.state, whole.history, light=True)
+    save(folder, *whole, light=True)
     assert files(folder) == {CONFIG, CHECKPOINT} and (folder / CHECKPOINT).stat().st_size < size / 4
     trainer, state, history = open_run(folder, dataset)
     assert history == whole.history and trainer.config == config
@@ -205,8 +206,17 @@ def test_a_state_of_another_structure_is_named(snapshots):
             checkpoint.restore(snapshots[1].trainer, tree | {part: other})
 
 
+@pytest.mark.parametrize("light", [False, True], ids=["whole", "light"])
+def test_other_images_of_the_same_shape_and_number_are_named(light, snapshots, dataset, tmp_path):
+    save(tmp_path, *snapshots[1], light=light)
+    other = dataclasses.replace(dataset, x_train=dataset.x_train[::-1])
+    with pytest.raises(ValueError, match="is of other training images; bring the run's own images back, or choose"):
+        open_run(tmp_path, other)
+    assert same(open_run(tmp_path, dataset).state.average, load(tmp_path, snapshots[1].trainer)[0].average)
+
+
 def test_another_number_of_images_is_named(snapshots):
     tree = serialization.to_state_dict(jax.tree.map(np.asarray, snapshots[1].state))
     fewer = tree | {"self_labels": tree["self_labels"][:-5]}
-    with pytest.raises(ValueError, match="is of 43 training images, and there are 48; the data are no longer those"):
+    with pytest.raises(ValueError, match="is of 43 training images, and there are 48; bring the run's own images back"):
         checkpoint.restore(snapshots[1].trainer, fewer)

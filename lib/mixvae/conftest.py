@@ -30,7 +30,7 @@ def two_epochs(config, snapshots, tmp_path_factory):
     """A folder with the first epoch as the previous checkpoint, the second as the newest."""
     folder = tmp_path_factory.mktemp("run")
     for snapshot in snapshots[:2]:
-        save(folder, config, snapshot.state, snapshot.history)
+        save(folder, *snapshot)
     return folder
 
 

@@ -70,7 +70,7 @@ def fit(
             state, columns = train_epoch(trainer, state, progress)
             history = [*history, epoch_row(trainer, state, columns)]
             if folder:
-                save(folder, config, state, history)
+                save(folder, trainer, state, history)
             yield Snapshot(trainer, state, history)
 
 

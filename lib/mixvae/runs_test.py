@@ -52,7 +52,7 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(settings, st
 
 
 def test_resuming_a_finished_run_trains_nothing(config, dataset, snapshots, tmp_path):
-    save(tmp_path, config, snapshots[-1].state, snapshots[-1].history)
+    save(tmp_path, *snapshots[-1])
     before = (tmp_path / CHECKPOINT).read_bytes()
     assert list(fit(config, dataset, tmp_path)) == []
     assert (tmp_path / CHECKPOINT).read_bytes() == before

@@ -1,7 +1,8 @@
 """Training: one State in, one State out, any number of steps at a time."""
 
+import hashlib
 import math
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -107,6 +108,11 @@ class Trainer:
     def begin(self, params: Any) -> Start:
         """These weights before their first step."""
         return Start(params, params, jax.jit(self.optimiser.init)(params), np.float32(np.inf))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of about JUDGED of the training images, by which a saved run knows them again."""
+        return hashlib.sha256(self.judged.tobytes()).hexdigest()
 
     def epoch(self, state: State) -> float:
         """Epochs done, with their fraction."""

@@ -272,9 +272,8 @@ def pictures(folder: Path) -> Iterator[Callable]:
 @contextmanager
 def checkpoint(folder: Path) -> Iterator[Callable]:
     """A run's only checkpoint, spoilt, or with spoilt content beside its right checksum."""
-    settings = tiny_config()
-    trainer = build_trainer(settings, tiny_dataset())
-    save(folder, settings, trainer.init(), [{"epoch": 1}])
+    trainer = build_trainer(tiny_config(), tiny_dataset())
+    save(folder, trainer, trainer.init(), [{"epoch": 1}])
     path = folder / CHECKPOINT
     whole = path.read_bytes()
     payload = whole.partition(b"\n")[2]

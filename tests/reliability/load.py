@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import jax
 import numpy as np
 
-from mixvae import Config, State
 from mixvae.checkpoint import save
 from mixvae.example_runs import tiny_config
 from mixvae.runs import build_trainer, open_run
@@ -91,9 +90,8 @@ def opened(count: int) -> Found:
     """A run that another process saves all the time, opened `count` times on each of two views."""
     processes = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        config, begun = tiny_config(), processes.Event()
-        state = jax.tree.map(np.asarray, build_trainer(config, DATASET).init())
-        writer = processes.Process(target=save_often, args=(Path(folder), config, state, begun), daemon=True)
+        begun = processes.Event()
+        writer = processes.Process(target=save_often, args=(Path(folder), begun), daemon=True)
         writer.start()
         if not begun.wait(120):
             raise Leak("the other process saved nothing")
@@ -105,10 +103,12 @@ def opened(count: int) -> Found:
     return found
 
 
-def save_often(folder: Path, config: Config, state: State, begun: Any):
+def save_often(folder: Path, begun: Any):
     """Save a run again and again, each time one epoch later."""
+    trainer = build_trainer(tiny_config(), DATASET)
+    state = jax.tree.map(np.asarray, trainer.init())
     for epoch in itertools.count(1):
-        save(folder, config, state._replace(step=np.asarray(epoch, state.step.dtype)), [{"epoch": epoch}])
+        save(folder, trainer, state._replace(step=np.asarray(epoch, state.step.dtype)), [{"epoch": epoch}])
         begun.set()
 
 
