@@ -69,7 +69,8 @@ def _():
         `[z; e]` at the input, *none* not at all. Decoders have {sizes["film"]:,}, {sizes["concat"]:,} and
         {sizes["none"]:,} parameters. *cross decoding* is what it costs an image, in nats, to be decoded from its own
         latent with another channel's embedding: 0 where the embedding says nothing. *clustering accuracy* is a control
-        where `router_recon` is 0: the decoder then has no say in who takes an image.
+        where `router_recon` is 0: the decoder then does not push the choice, though it still shapes the layers that
+        the router reads from.
         """
     )
     return

@@ -1,7 +1,7 @@
 """How a newcomer starts: as a perturbed copy of a channel that has more to explain than it can.
 
-A raised KL weight alone cannot make a new channel used, since its cost does not depend on which channel is chosen;
-a copy competes for its parent's images from the first step.
+A raised KL weight of the latents cannot make a new channel used, since its cost does not depend on which channel is
+chosen; a copy competes for its parent's images from the first step.
 """
 
 from collections.abc import Callable
