@@ -149,13 +149,16 @@ def _(film, unlock):
     else:
         dataset = load_dataset("mnist")
         pair = film[unlock.value - 1], film[min(unlock.value + 1, len(film) - 1)]
+        views = [show_moment(moment, dataset) for moment in pair]
         planes = mo.vstack(
             [
                 part
-                for moment in pair
-                for part in (mo.md(f"Epoch {moment.epoch:.3g}"), mo.ui.anywidget(show_moment(moment, dataset)))
+                for moment, view in zip(pair, views, strict=True)
+                for part in (mo.md(f"Epoch {moment.epoch:.3g}"), mo.ui.anywidget(view))
             ]
         )
+        for shown in views:
+            shown.close_with(planes)
     mo.vstack([mo.md("## Planes before and after an unlock\n\nOf seed 0, *split*."), unlock, planes])
     return
 

@@ -63,7 +63,7 @@ def _(channels, config, fault, frame_rate, given, knobs, noted, release, start, 
         mo.vstack([*structure.elements.values(), channels], gap=0.2),
         *([mo.callout(fault, kind="warn")] if fault else []),
         mo.Html("<div><b>Live</b> · moves while training</div>"),
-        knobs.drawn(config or start, start.data.labels, given()),
+        knobs.drawn(config, start.data.labels, given()),
         release,
         frame_rate,
     ]
@@ -72,8 +72,10 @@ def _(channels, config, fault, frame_rate, given, knobs, noted, release, start, 
 
 
 @app.cell(hide_code=True)
-def _(beside, config, others, start, unreadable):
-    parts = [others, *([mo.callout(unreadable, kind="warn")] if unreadable else [])]
+def _(again, beside, config, others, start, unreadable):
+    parts = [mo.hstack([others, again], justify="start")]
+    if unreadable:
+        parts.append(mo.callout(unreadable, kind="warn"))
     if beside:
         different = compare.differences(config or start, beside.config)
         parts += [mo.ui.anywidget(beside.view), mo.ui.table(different, selection=None, label="settings that differ")]
@@ -141,6 +143,13 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
+    again = mo.ui.button(label="look for runs again")
+    return (again,)
+
+
+@app.cell(hide_code=True)
+def _(again):
+    _ = again.value
     others = mo.ui.dropdown(compare.saved_runs(), label="planes of", allow_select_none=True)
     return (others,)
 

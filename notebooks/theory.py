@@ -648,7 +648,7 @@ def labels_figure(**at: float) -> mo.Html:
     return figure(
         rf"""s = \begin{{pmatrix}} {a:.2f} & {b:.2f} \\ {c:.2f} & {d:.2f} \end{{pmatrix}} \qquad
         p(y \mid x) = ({named[0]:.4f},\; {named[1]:.4f}) \qquad \text{{certainty }} {sure:.4f}""",
-        charts.matrix_chart(charts.matrix_frame(counts, ("0", "1")), "T, by channel and label", 190, 190),
+        charts.matrix_chart(charts.matrix_frame(counts, ("0", "1")), "T, by channel and label", 0, 190, 190),
         figures.bars(pl.DataFrame({"label": [0, 1], "p": named}), "The new image", 190, y="p(y|x)"),
     )
 

@@ -93,8 +93,8 @@ def _(details, rows):
             mo.md(
                 "# A sigma for every pixel\n\n"
                 "Is it calibrated, in every channel, and what does it cost the clustering? Pixels are those whose "
-                "sigma is free of its bounds: per pixel two in five, the others being background, where it cannot be as "
-                "low as the error.\n\n" + "\n".join(_said)
+                "sigma is free of its bounds: per pixel two in five, the others being background, where it cannot be "
+                "as low as the error.\n\n" + "\n".join(_said)
             ),
             *([] if details.is_empty() else [z2_chart(details)]),
         ]

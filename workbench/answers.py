@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from collections import deque
 
 import altair as alt
 import marimo as mo
@@ -122,7 +123,7 @@ def small_rerun(experiment: str, *arms: str) -> pl.DataFrame:
         held_out = {"data.validation": SMALL_VALIDATION if config.data.validation else 0}
         config = override(config, SMALL | held_out)
         dataset = load_dataset(config.data.name, validation=config.data.validation)
-        *_, last = fit(config, dataset)
+        [last] = deque(fit(config, dataset), 1)
         details, found = plan.details(last, dataset) if plan.details else [], scores(last, dataset)
         rows.append({"arm": arm, "details": len(details)} | {figure: found.get(figure) for figure in plan.figures})
     return pl.DataFrame(rows)

@@ -41,11 +41,11 @@ def of_run(
     `weights` [K, Y] are what its channels hold of every label, as `name` says.
     """
     term, other = heights[:1], heights[1:]
-    curves = next(iter(runs.values()))
+    curves, angle = next(iter(runs.values())), -45 if max(map(len, class_names), default=0) > 2 else 0
     return [
         Redrawn(terms_chart, terms_frame(runs), len(runs) > 1, *term),
         Redrawn(usage_chart, usage_frame(curves), *other),
-        Redrawn(matrix_chart, matrix_frame(weights, class_names), name, *other),
+        Redrawn(matrix_chart, matrix_frame(weights, class_names), name, angle, *other),
     ]
 
 
@@ -141,13 +141,14 @@ def usage_chart(frame: Rows, height: int = 112, width: int = 170) -> alt.Chart:
     )
 
 
-def matrix_chart(frame: Rows, name: str, height: int = 112, width: int = 170) -> alt.Chart:
-    """Which labels each channel holds: stronger is a larger share of the channel."""
+def matrix_chart(frame: Rows, name: str, angle: int = 0, height: int = 112, width: int = 170) -> alt.Chart:
+    """Which labels each channel holds: stronger is a larger share of the channel; names of labels stand at `angle`."""
+    names = alt.Axis(labelAngle=angle, labelOverlap=True, labelLimit=60)
     return (
         alt.Chart(frame, title=title(name))
         .mark_rect(color=LINE)
         .encode(
-            x=alt.X("label:N", title="label", sort=None, axis=alt.Axis(labelAngle=0)),
+            x=alt.X("label:N", title="label", sort=None, axis=names),
             y=alt.Y("channel:O", title="channel", axis=alt.Axis(labelOverlap=True)),
             opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.06, 1]), legend=None),
             tooltip=[

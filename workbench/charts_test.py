@@ -98,6 +98,12 @@ def test_the_matrix_chart_shows_the_share_on_a_fixed_scale_under_the_given_name(
     assert made["title"]["text"] == "tau counts, channel by label"
 
 
+def test_names_of_labels_are_turned_where_they_would_lie_over_each_other():
+    for names, angle in ((("0", "1", "10"), 0), (("Coat", "Bag", "Shirt"), -45)):
+        *_, matrix = charts.of_run({"live": CURVES}, np.ones((2, 3)), names, "counts")
+        assert matrix.spec["encoding"]["x"]["axis"]["labelAngle"] == angle
+
+
 def test_a_long_run_is_drawn_by_some_of_its_rows_and_the_newest():
     curves = [CURVES[0] | {"epoch": float(i)} for i in range(1000)]
     epochs = charts.usage_frame(curves)["epoch"].unique(maintain_order=True).to_list()

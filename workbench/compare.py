@@ -51,16 +51,16 @@ def beside(run: Path | str, live: LiveRun) -> Beside:
 
     Raises ValueError or OSError where the run cannot be read.
     """
-    view = ChannelView()
     if run == PAST:
+        view = ChannelView()
         show_film(view, live.points, live.dataset, Film(list(live.film.moments)))
         return Beside(view, live.trainer.config, [])
     config = load_config(Path(run) / CONFIG)
     data = live.trainer.config.data
     same = (config.data.name, config.data.validation) == (data.name, data.validation)
     dataset = live.dataset if same else load_dataset(config.data.name, validation=config.data.validation)
-    saved = open_run(run, dataset)
-    show_saved(view, saved, dataset, load_film(run))
+    saved, film, view = open_run(run, dataset), load_film(run), ChannelView()
+    show_saved(view, saved, dataset, film)
     return Beside(view, config, saved.history)
 
 

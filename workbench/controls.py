@@ -58,7 +58,8 @@ class LivePanel:
     """The live knobs on a page: a move goes to `follow`, and runs no cell.
 
     marimo runs the cells that name an element whose value changes, and does not look inside an object. `renew` is
-    called where a move makes a note beside a knob come or go, so that the panel is drawn anew.
+    called where a move makes a note beside a knob come or go, so that the panel is drawn anew. Nothing follows while
+    the structure is refused: the knobs are those of another K than the run's.
     """
 
     def __init__(
@@ -68,9 +69,12 @@ class LivePanel:
         follow: Callable[[dict[str, float]], Any],
         renew: Callable[[], Any],
     ):
-        self._drawn = drawn = {}
+        self._start, self._drawn = start, {}
+        drawn = self._drawn
 
         def moved(knobs: dict[str, float]):  # without self: a panel in a circle would keep the run of a closed page
+            if drawn and drawn["refused"]:
+                return
             follow(knobs)
             if drawn and idle(drawn["config"], knobs, *drawn["labels"]) != drawn["why"]:
                 renew()
@@ -82,10 +86,14 @@ class LivePanel:
         """Where each knob stands, by its name."""
         return self.knobs.value
 
-    def drawn(self, config: Config, labels: int, asked: bool = False) -> mo.Html:
-        """The knobs, and the reasons beside them; `labels` and `asked` are those of `idle`."""
+    def drawn(self, config: Config | None, labels: int, asked: bool = False) -> mo.Html:
+        """The knobs, and the reasons beside them; `config` is None where the structure is refused.
+
+        `labels` and `asked` are those of `idle`.
+        """
+        refused, config = config is None, config or self._start
         why = idle(config, self.knobs.value, labels, asked)
-        self._drawn.update(config=config, labels=(labels, asked), why=why)
+        self._drawn.update(config=config, labels=(labels, asked), why=why, refused=refused)
         return panel(self.knobs, why)
 
 

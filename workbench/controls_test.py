@@ -128,3 +128,14 @@ def test_a_move_is_followed_and_the_panel_drawn_anew_only_where_a_note_beside_a_
         if len(followed) in renewed:
             panel.drawn(Config(), labels=0)
     assert renewed == [3, 5]
+
+
+def test_nothing_follows_while_the_structure_is_refused():
+    followed = []
+    panel = LivePanel(Config(), 1, followed.append, renew=list)
+    panel.drawn(None, labels=0)
+    panel.knobs._update({"tau": 2.0})
+    assert panel.value["tau"] == 2.0 and followed == []
+    panel.drawn(override(Config(), {"model.num_components": 1, "model.conditioning": "none"}), labels=0)
+    panel.knobs._update({"tau": 1.5})
+    assert [knobs["tau"] for knobs in followed] == [1.5]

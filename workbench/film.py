@@ -29,19 +29,30 @@ class Film:
         self.moments = moments or []
         self.apart = APART
         self._last: tuple[Moment, int] | None = None  # the newest frame, kept or not, and its unlocked channels
+        self._before = 0  # the unlocked channels before the newest event
 
     def add(self, epoch: float, k_active: int, frame: bytes) -> bool:
-        """Keep a frame where it is far enough from the last one kept, or where channels were unlocked or locked."""
+        """Keep a frame where it is far enough from the last one kept, or where channels were unlocked or locked.
+
+        Many such moves at one moment, as of a slider that is dragged, are one event, or none that undo each other.
+        """
         before, unlocked = self._last or (None, k_active)
+        if self.moments and epoch < self.moments[-1].epoch:
+            self.moments = [kept for kept in self.moments if kept.epoch < epoch]
+        newest = self.moments[-1] if self.moments else None
+        again = unlocked != k_active and newest and newest.event and epoch - newest.epoch < APART
+        if again:
+            self.moments.pop()
+            before, unlocked = None, self._before
         event = "" if unlocked == k_active else f"K_active {unlocked} to {k_active}"
         moment = Moment(epoch, event, frame)
         self._last = moment, k_active
-        if self.moments and epoch < self.moments[-1].epoch:
-            self.moments = [kept for kept in self.moments if kept.epoch < epoch]
         if not event and self.moments and epoch - self.moments[-1].epoch < self.apart:
-            return False
-        if event and before and before.frame is not self.moments[-1].frame:
-            self.moments.append(before)
+            return bool(again)
+        if event:
+            self._before = unlocked
+            if before and before.frame is not self.moments[-1].frame:
+                self.moments.append(before)
         self.moments.append(moment)
         if len(self.moments) > MOST:
             self._thin()

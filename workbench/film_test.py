@@ -62,6 +62,20 @@ def test_a_run_that_goes_back_forgets_what_came_after():
     assert film.moments[-1].epoch <= 1.0 and len(film.moments) < 60
 
 
+def test_a_slider_that_is_dragged_up_and_down_is_one_event_or_none_and_takes_nothing_of_the_past():
+    film = Film()
+    for epoch in range(60):
+        film.add(float(epoch), 10, f"frame {epoch}".encode())
+    past = list(film.moments)
+    for k in [*range(9, 0, -1), *range(2, 11)] * 4:
+        assert film.add(59.0, k, f"K_active {k}".encode())
+        events = [moment.event for moment in film.moments if moment.event]
+        assert events == ([] if k == 10 else [f"K_active 10 to {k}"]) and film.moments[:60] == past
+    film.add(59.5, 4, b"later")
+    film.add(60.0, 10, b"all again")
+    assert [moment.event for moment in film.moments if moment.event] == ["K_active 10 to 4", "K_active 4 to 10"]
+
+
 def test_a_damaged_film_is_named(tmp_path):
     filmed(5).save(tmp_path)
     path = tmp_path / FILE

@@ -381,7 +381,7 @@ class LiveRun:
         self.pace.frame_shown()
         self.points.encode(self.trainer, self.state, whole, errors=self.view.colour_by == "error")
         self._shown = self._counted()
-        speed = self.pace.steps_per_second * self._config.train.batch_size
+        speed = self.pace.steps_per_second * self._config.train.batch_size if self._training else 0.0
         frame = self.points.frame(self.trainer, self._shown, self.status, speed)
         message = self.view.show(frame)
         if not self._saved and self.film.add(frame.epoch, frame.k_active, message):

@@ -17,7 +17,7 @@ def read(name: str, folder: Path = RESULTS) -> pl.DataFrame:
 
     Raises ValueError where the file holds something else.
     """
-    path, hashed = folder / f"{name}.csv", {"config_hash": pl.String}  # one of digits alone is no number
+    path, hashed = folder / f"{name}.csv", dict.fromkeys(("config_hash", "commit"), pl.String)  # of digits: no number
     if not path.exists():
         return pl.DataFrame()
     try:

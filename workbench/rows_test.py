@@ -66,3 +66,10 @@ def test_a_damaged_file_of_rows_is_named(content, said, tmp_path):
 def test_a_figure_that_is_no_number_is_none(tmp_path):
     (tmp_path / "x.csv").write_text("arm,seed,config_hash,ence\na,1,f,NaN\na,2,g,0.5\n")
     assert read("x", tmp_path)["ence"].to_list() == [None, 0.5]
+
+
+def test_a_commit_of_digits_is_no_number_either(tmp_path):
+    commits = "012345678901", "1234567e8901"
+    for job, commit in zip((ONE, OTHER), commits, strict=True):
+        put(tmp_path / "x.csv", job, {"commit": commit})
+    assert read("x", tmp_path)["commit"].to_list() == list(commits)

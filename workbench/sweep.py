@@ -2,7 +2,7 @@
 
 import hashlib
 import subprocess
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -139,10 +139,9 @@ def reach(configs: list[Config], details: Callable[[Snapshot, Dataset], Details]
     config = configs[0]
     dataset = load_dataset(config.data.name, validation=config.data.validation)
     if len(configs) > 1:
-        *_, last = fit_together(configs, dataset)
+        [last] = deque(fit_together(configs, dataset), 1)  # no other epoch's weights are kept
     else:
-        *_, alone = fit(config, dataset)
-        last = [alone]
+        last = deque(fit(config, dataset), 1)
     return [
         Reached({**made_by, **scores(run, dataset)}, details(run, dataset) if details else [], light(run))
         for run in last

@@ -126,7 +126,7 @@ class AugmentConfig(Section):
 class TrainConfig(Section):
     """AdamW with a linear warm-up, then a cosine to `final_rate` of the peak; an average of the weights beside it.
 
-    First come `starts`: fresh weights, of which the router alone is trained (w_evidence 0, all channels open) for
+    First come `starts`: fresh weights, of which the router alone is trained (w_evidence 0, no curriculum) for
     `start_epochs` each. Then `regroups` times the best by the label-free objective is regrouped (`regroup.py`) and
     trained as long again; it is the better of both that stays. Its VAEs are trained in the epochs left; after every
     `self_label_epochs` of them all training images are regrouped, and their channels taught to the router from then on.
@@ -244,7 +244,7 @@ class Config:
         if self.curriculum.enabled and unlocks and unlocks[-1] >= left:
             raise ValueError(
                 f"curriculum.unlock_epochs={list(unlocks)} needs more than {unlocks[-1]} epochs of training, and "
-                f"train.epochs={self.train.epochs} with train.starts={self.train.starts} leaves {left}: "
+                f"train.epochs={self.train.epochs} less {self.train.starts_end} of starts and regroups leaves {left}: "
                 "the last channels would stay locked"
             )
         if self.train.starts and not (self.objective.w_inv or self.objective.w_mi):
@@ -267,10 +267,10 @@ class Config:
                 raise ValueError(
                     f"objective.{key}={getattr(self.objective, key)} needs labels; set data.labels above 0"
                 )
-        if self.objective.w_label and self.objective.label_target == "tau" and not self.objective.use_tau_classifier:
+        if self.data.labels and self.objective.label_target == "tau" and not self.objective.use_tau_classifier:
             raise ValueError(
-                f"objective.w_label={self.objective.w_label} acts through the tau table; set "
-                "objective.use_tau_classifier=True, or objective.label_target='channel'"
+                f"data.labels={self.data.labels} would act through the tau table, and nothing makes one; set "
+                "objective.use_tau_classifier=True, or objective.label_target='channel', or data.labels=0"
             )
 
 

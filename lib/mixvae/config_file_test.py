@@ -74,7 +74,7 @@ def mend(tree):
         plan["kl_boost_on_unlock"] = 1.0
     if not data.get("labels"):
         objective |= {"use_tau_classifier": False, "w_label": 0.0}
-    elif objective.get("w_label"):
+    elif objective.get("label_target", "tau") == "tau":
         objective["use_tau_classifier"] = True
     return tree
 
@@ -309,6 +309,8 @@ def test_every_other_flag_is_one_setting(tree):
     expected = {path: written[path] for path in FLAT.values() if path in written}
     if flags["num_components"] == 1:
         flags, expected = flags | {"use_film_decoder": False}, expected | {"model.conditioning": "none"}
+    if flags.get("num_labels"):  # there is no flag for another label_target
+        flags, expected = flags | {"use_tau_classifier": True}, expected | {"objective.use_tau_classifier": True}
     assert from_flat(flags) == override(Config(), expected)
 
 

@@ -142,9 +142,10 @@ def test_a_whole_number_will_do_where_a_number_is_asked():
                 objective=ObjectiveConfig(w_inv=1),
                 curriculum=CurriculumConfig(enabled=True),
             ),
-            r"unlock_epochs=\[0, 10, 20, 30\] .* train\.epochs=32 with train\.starts=1 leaves 30",
+            r"unlock_epochs=\[0, 10, 20, 30\] .* train\.epochs=32 less 2 of starts and regroups leaves 30",
         ),
         (lambda: Config(objective=ObjectiveConfig(w_label=1)), r"objective\.w_label=1\.0 needs labels"),
+        (lambda: Config(data=DataConfig(labels=6)), r"data\.labels=6 would .* objective\.use_tau_classifier=True"),
     ],
 )
 def test_contradictions_name_both_keys(make, message):

@@ -68,8 +68,8 @@ def load_dataset(name_or_path: str | os.PathLike[str], *, validation: int = 0) -
       which must be uint8, stay on disk and are read as training needs them; all else is read at once.
 
     Images are grey [N, H, W] or RGB [N, H, W, 3] with H, W >= 8. Integers must lie in 0..255 and are kept; floats
-    must lie in [0, 1] and are scaled by 255 and rounded; booleans become 0 and 255. Labels are class numbers, or
-    strings, which are numbered in sorted order; -1, "" and null mean unlabelled.
+    must lie in [0, 1] and are scaled by 255 and rounded; booleans become 0 and 255. Labels are whole numbers or
+    strings; those that occur are numbered in sorted order. -1, "" and null mean unlabelled.
 
     Where there is no test set, one sixth of the images is held out as one. `validation` counts the images that are
     then taken from the training images, never from the test set. Both follow a fixed permutation, so files sorted by
@@ -88,10 +88,12 @@ def load_dataset(name_or_path: str | os.PathLike[str], *, validation: int = 0) -
         y_test = as_labels(source.y_test, len(x_test), f"{where}: test labels")
     if x_test.shape[1:] != x_train.shape[1:]:
         raise ValueError(f"{where}: expected test images {x_train.shape[1:]} as in training, found {x_test.shape[1:]}")
-    y_train, y_test, class_names = number_classes(y_train, y_test, where)
+    class_names = source.class_names
+    if class_names is None:
+        y_train, y_test, class_names = number_classes(y_train, y_test, where)
     (x_train, y_train), (x_val, y_val) = _hold_out(x_train, y_train, validation, f"{where}: validation images")
     name = Path(where).absolute().name
-    return Dataset(name, x_train, y_train, x_val, y_val, x_test, y_test, source.class_names or class_names)
+    return Dataset(name, x_train, y_train, x_val, y_val, x_test, y_test, class_names)
 
 
 def draw_labels(y: Int[np.ndarray, "n"], count: int, num_classes: int, seed: int) -> Int32[np.ndarray, "n"]:
@@ -109,6 +111,8 @@ def draw_labels(y: Int[np.ndarray, "n"], count: int, num_classes: int, seed: int
     random = np.random.RandomState(seed)  # unlike Generator, the same numbers in every version of NumPy
     share, rest = divmod(count, num_classes)
     available = np.bincount(y[y >= 0], minlength=num_classes)
+    if count and not available.any():
+        raise ValueError(f"draw_labels: count={count} asks for labels, found none: no training image has one")
     spare = [c for c in random.permutation(num_classes) if available[c] > share]
     if available.min() < share or len(spare) < rest:
         asked = f"{share} from each of {num_classes} classes and one more from {rest} of them"
@@ -158,16 +162,18 @@ def as_labels(y: np.ndarray | None, n: int, where: str) -> np.ndarray:
 def number_classes(
     y_train: np.ndarray, y_test: np.ndarray, where: str
 ) -> tuple[Int32[np.ndarray, "n"], Int32[np.ndarray, "t"], tuple[str, ...]]:
-    """Both label arrays as int32, and the class names: the sorted strings, or "0" to the largest number."""
-    texts = [y for y in (y_train, y_test) if y.dtype.kind == "U"]
-    if not texts:
-        return y_train, y_test, tuple(map(str, range(max(y_train.max(), y_test.max()) + 1)))
-    if any(y.max() >= 0 for y in (y_train, y_test) if y.dtype.kind != "U"):
+    """Both label arrays as int32, and the class names: the sorted labels that occur, as text."""
+    texts = [y.dtype.kind == "U" for y in (y_train, y_test)]
+    if any(texts) and any(y.max() >= 0 for y, text in zip((y_train, y_test), texts, strict=True) if not text):
         raise ValueError(f"{where}: expected all labels to be strings, or none, found strings and numbers")
-    names = sorted({str(label) for y in texts for label in y} - {""})
-    number = {"": -1} | {name: i for i, name in enumerate(names)}
-    y_train, y_test = (np.array([number.get(label, -1) for label in y], np.int32) for y in (y_train, y_test))
-    return y_train, y_test, tuple(names)
+    occurring = {label for y in (y_train, y_test) for label in np.unique(y).tolist()} - {-1, "", "-1"}
+    number = {label: i for i, label in enumerate(sorted(occurring))}
+
+    def numbered(y: np.ndarray) -> Int32[np.ndarray, "n"]:
+        labels, which = np.unique(y, return_inverse=True)
+        return np.array([number.get(label, -1) for label in labels.tolist()], np.int32)[which]
+
+    return numbered(y_train), numbered(y_test), tuple(map(str, number))
 
 
 def _hold_out(x: np.ndarray | OnDisk, y: np.ndarray, count: int, what: str) -> tuple[tuple, tuple]:
@@ -192,7 +198,7 @@ def _read(name_or_path: str | os.PathLike[str]) -> tuple[str, Source]:
     except (OSError, RuntimeError) as error:  # a home that nobody has, a name too long, a folder that is closed
         raise ValueError(f"{name_or_path}: expected something readable, found {error}") from None
     if missing:
-        raise _not_found(str(name_or_path))
+        raise _not_found(name_or_path)
     try:
         if path.is_file() and path.suffix.lower() in READERS:
             return str(path), READERS[path.suffix.lower()](path)
@@ -210,10 +216,11 @@ def _folder_reader(path: Path) -> Callable[[Path], Source]:
     return read_npy_folder if any(path.glob("*.npy")) else read_image_folder
 
 
-def _not_found(name: str) -> Exception:
+def _not_found(asked: str | os.PathLike[str]) -> Exception:
     """A misspelt name is a ValueError, a missing path a FileNotFoundError."""
+    name = str(asked)
     known = f"the names are {', '.join(NAMED)}; a path may lead to a folder, .npz or .parquet"
-    if Path(name).name != name or Path(name).suffix:
+    if not isinstance(asked, str) or Path(name).name != name or Path(name).suffix:
         return FileNotFoundError(f"{name}: no such file or folder; {known}")
     near = "".join(f"did you mean {match!r}? " for match in get_close_matches(name.lower(), NAMED, n=1, cutoff=0.5))
     return ValueError(f"unknown data set {name!r}: {near}{known}")

@@ -1,5 +1,7 @@
 """What `load_dataset` makes of numbers, labels and splits, and how `draw_labels` deals."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,6 +82,26 @@ def test_strings_are_numbered_in_sorted_order(tmp_path):
     data = load_dataset(save_npz(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x[:1], y_test=np.array(["date"])))
     assert data.class_names == ("apple", "date", "fig", "pear")
     assert data.y_train.tolist() == [3, 2, -1, 0] and data.y_test.tolist() == [1] and data.y_train.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    "y, names",
+    [
+        (np.array(["cat", "-1", "", "ant"]), ("ant", "cat")),
+        (np.array([10, -1, -1, 1]), ("1", "10")),
+        (np.array([49, -1, -1, 7]), ("7", "49")),
+    ],
+)
+def test_only_labels_that_occur_are_classes_and_minus_one_is_none(tmp_path, y, names):
+    data = load_dataset(save_npz(tmp_path / "own.npz", x_train=images(4), y_train=y, x_test=images(1), y_test=y[:1]))
+    assert data.class_names == names
+    assert data.y_train.tolist() == [1, -1, -1, 0] and data.y_test.tolist() == [1] and data.y_train.dtype == np.int32
+
+
+def test_a_path_that_is_missing_is_no_misspelt_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="mnist: no such file or folder"):
+        load_dataset(Path("mnist"))
 
 
 @pytest.mark.parametrize("y", [{}, {"y": np.full(N, -1)}, {"labels": np.full(N, "")}], ids=["none", "-1", "empty"])
@@ -192,7 +214,7 @@ def test_the_rest_goes_to_random_classes_that_have_one_more():
     [
         (Y, 301, 10, "count=301 asks for 30 from each of 10 classes and one more from 1"),
         (Y[Y > 0], 10, 10, r"count=10 asks for 1 from each.*found \[0, 30,"),
-        (np.full(5, -1), 1, 2, r"found \[0, 0\] labels a class"),
+        (np.full(5, -1), 1, 2, "found none: no training image has one"),
         (Y, -1, 10, "count=-1"),
         (Y, 10, 9, "num_classes=9, largest label 9"),
         (np.full(5, -1), 1, 0, "num_classes=0"),

@@ -127,10 +127,14 @@ def cross_decoding(model: MixVAE, params: Any, x: Array, k_active: int) -> Float
 def _cross_decoded(model, params, x, k_active):
     posterior = model.apply({"params": params}, x, method="encode")
     channel = jnp.argmax(lock(posterior.logits, k_active), -1)
-    everyone = jnp.broadcast_to(jnp.eye(model.num_components), (*posterior.logits.shape, model.num_components))
     latents = jnp.broadcast_to(posterior.mean, (*posterior.logits.shape, posterior.mean.shape[-1]))
-    z = jnp.broadcast_to(jnp.take_along_axis(latents, channel[:, None, None], 1), latents.shape)
-    return channel, model.apply({"params": params}, z, everyone, x[:, None], method="nll")
+    z = jnp.take_along_axis(latents, channel[:, None, None], 1)[:, 0]
+
+    def nll(weights: Array) -> Array:
+        everyone = jnp.broadcast_to(weights, posterior.logits.shape)
+        return model.apply({"params": params}, z, everyone, x, method="nll")
+
+    return channel, jax.lax.map(nll, jnp.eye(model.num_components)).T  # at once, K images for each would be held
 
 
 def in_batches(function: Any, model: MixVAE, params: Any, x: UInt8[np.ndarray, "n h w c"], k_active: Any) -> Any:

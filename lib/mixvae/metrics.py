@@ -1,6 +1,6 @@
 """What a run is judged by, on held-out images: clustering, usage, separation, calibration, estimator bias.
 
-Functions of concrete arrays. No figure is given from fewer than MINIMUM images: they raise TooFew, a ValueError.
+Functions of concrete arrays. From fewer than MINIMUM images they raise TooFew, a ValueError; usage needs none.
 scikit-learn and the parts of SciPy come in where they are used: at once they take a second, and a view begins without.
 """
 
@@ -57,9 +57,12 @@ def effective_channels(usage: Float[np.ndarray, "k"]) -> float:
     return float(np.exp(scipy.special.entr(_checked_usage(usage)).sum()))
 
 
-def active_channels(usage: Float[np.ndarray, "k"], threshold: float = 0.01) -> int:
-    """The number of channels with more than `threshold` of the images. Raises as `effective_channels` does."""
-    return int((_checked_usage(usage) > threshold).sum())
+def active_channels(usage: Float[np.ndarray, "k"]) -> int:
+    """The number of channels with more than 1 % of the images, or of more than ten a tenth of an even share.
+
+    Raises as `effective_channels` does.
+    """
+    return int((_checked_usage(usage) > min(0.01, 0.1 / len(usage))).sum())
 
 
 def plane_separation(

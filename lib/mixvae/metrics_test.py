@@ -79,7 +79,7 @@ def test_effective_and_active_channels():
     assert effective_channels(np.array([0, 1.0, 0])) == 1
     assert effective_channels(np.array([0.5, 0.25, 0.25, 0])) == pytest.approx(2**1.5)
     assert active_channels(np.array([0.5, 0.48, 0.01, 0.01])) == 2
-    assert active_channels(np.array([0.5, 0.48, 0.01, 0.01]), threshold=0.001) == 4
+    assert active_channels(np.full(100, 0.01)) == 100 and active_channels(np.array([0.9996, *[0.0001] * 4])) == 1
 
 
 @pytest.mark.parametrize("usage", [[0.5, 0.6], [1.5, -0.5], [np.nan, 1.0], [[0.5, 0.5]], [50.0, 50.0]])

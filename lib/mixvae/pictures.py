@@ -50,20 +50,28 @@ def _image_column(column: pl.Series, where: str) -> np.ndarray:
     if column.dtype == pl.Binary:
         names = [f"{where}, row {row}" for row in range(len(column))]
         return _stack(names, map(decode_image, column, names))
-    if isinstance(column.dtype, pl.List):
-        sizes = column.list.len()
-        if sizes.n_unique() > 1:
-            raise ValueError(f"{where}: expected rows of one length, found {sizes.min()} to {sizes.max()} numbers")
-        column = column.list.to_array(sizes.max() or 0)
-    if not isinstance(column.dtype, pl.Array):
+    if not isinstance(column.dtype, pl.List | pl.Array):
         raise ValueError(f"{where}: expected encoded bytes, struct{{bytes, path}} or numbers, found {column.dtype}")
-    x = column.to_numpy()
+    x = _numbers(column, where)
     if x.ndim > 2:
         return x
     side = math.isqrt(x.shape[1])
     if side * side != x.shape[1]:
         raise ValueError(f"{where}: expected flat square images, found {x.shape[1]} numbers a row, which is no square")
     return x.reshape(len(x), side, side)
+
+
+def _numbers(column: pl.Series, where: str) -> np.ndarray:
+    """The array of a column of numbers, or of lists, nested or not, that have one length at each depth."""
+    if isinstance(column.dtype, pl.Array):
+        column = column.arr.to_list()
+    if not isinstance(column.dtype, pl.List):
+        return column.to_numpy()
+    sizes = column.list.len()
+    if sizes.n_unique() > 1:
+        raise ValueError(f"{where}: expected rows of one length, found {sizes.min()} to {sizes.max()} numbers")
+    inner = _numbers(column.explode(), where)
+    return inner.reshape(len(column), sizes.max() or 0, *inner.shape[1:])
 
 
 def _label_column(column: pl.Series) -> np.ndarray | None:

@@ -16,9 +16,13 @@ COLUMNS = {
     "list": pl.Series(FLAT.tolist(), dtype=pl.List(pl.UInt8)),
     "list of floats": pl.Series((FLAT / 255).tolist()),
     "array": pl.Series(FLAT.tolist(), dtype=pl.Array(pl.Int64, 81)),
+    "lists of lists": pl.Series(images().tolist(), dtype=pl.List(pl.List(pl.UInt8))),
+    "arrays of lists": pl.Series(images(channels=(3,)).tolist(), dtype=pl.Array(pl.List(pl.List(pl.UInt8)), H)),
     "array with axes": pl.Series(images(channels=(3,)), dtype=pl.Array(pl.UInt8, (H, W, 3))),
 }
-EXPECTED = {"bytes": images(), "struct": images(), "array with axes": images(channels=(3,))}
+EXPECTED = dict.fromkeys(("bytes", "struct", "lists of lists"), images()) | dict.fromkeys(
+    ("array with axes", "arrays of lists"), images(channels=(3,))
+)
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
@@ -47,6 +51,7 @@ PARQUET_FAULTS = {
     "null bytes": ({"image": [{"bytes": None, "path": "a.png"}]}, "none in row 0"),
     "not an image": ({"image": [png(SQUARE[0]), b"text"]}, "image, row 1: expected a sound PNG or JPEG"),
     "sizes": ({"image": [png(SQUARE[0]), png(images()[0])]}, "row 1", "9 x 9 x 1", "row 0, found 20 x 30 x 1"),
+    "ragged inside": ({"image": [[[0] * 9] * 8 + [[0] * 8]]}, "rows of one length, found 8 to 9"),
     "ragged": ({"image": [[0] * 81, [0] * 64]}, "rows of one length, found 64 to 81"),
     "no square": ({"image": [[0] * 80] * 2}, "80 numbers a row, which is no square"),
     "empty lists": ({"image": pl.Series([[], []], dtype=pl.List(pl.UInt8))}, "H, W >= 8"),

@@ -95,7 +95,7 @@ def next_stage(config: CurriculumConfig, curriculum: Curriculum, epoch: int, los
         return curriculum
     if config.unlock_epochs is not None:
         stage = sum(epoch >= start for start in config.unlock_epochs) - 1
-        return unlocked(curriculum, stage, epoch) if stage != curriculum.stage else curriculum
+        return unlocked(curriculum, stage, config.unlock_epochs[stage]) if stage != curriculum.stage else curriculum
     fell = loss < curriculum.best - config.min_delta
     cooling = epoch - curriculum.unlocked_at <= config.cooldown
     watched = curriculum._replace(

@@ -38,6 +38,7 @@ from mixvae.step import (
 from mixvae.tau_classifier import UNLABELLED
 
 JUDGED = 5000  # training images, about, by which starts are compared, and the parents of newcomers chosen
+JUDGED_BYTES = 2**26  # at most, about: as floats, with a view of each, they take sixteen times as much
 
 
 class Trainer:
@@ -74,7 +75,8 @@ class Trainer:
         self.spread = over_devices(size)
         on_disk = isinstance(x_train, OnDisk)
         self.x_train = x_train if on_disk else everywhere(jnp.asarray(x_train), self.spread)
-        self.judged = np.asarray(x_train[:: max(1, len(x_train) // JUDGED)])
+        size_of_all = math.prod(x_train.shape)
+        self.judged = np.asarray(x_train[:: max(1, len(x_train) // JUDGED, size_of_all // JUDGED_BYTES)])
         self.x_val = x_train[:0] if x_val is None else x_val
         self.steps_per_epoch = len(x_train) // size
         self._epoch = (None, None, None)

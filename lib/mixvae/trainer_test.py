@@ -154,6 +154,14 @@ def test_newcomers_unlock_at_their_epoch_as_copies_and_the_boost_ends():
     assert (boosted, after) == (3.0, 1.0)
 
 
+def test_a_curriculum_that_is_switched_on_late_boosts_only_what_it_would_have_by_then():
+    trainer = make(**STAGES, **{"curriculum.kl_boost_on_unlock": 3.0, "curriculum.boost_epochs": 1, "train.epochs": 4})
+    state = trainer.set_curriculum(trainer.init(), False)
+    for beta_z in (1.0, 3.0, 1.0):
+        assert trainer.plan(trainer.set_curriculum(state, True), 1).beta_z == beta_z
+        state, _ = trainer.advance(state)
+
+
 def test_a_beta_is_boosted_but_not_compounded_held_or_not():
     trainer = make(**STAGES, **{"curriculum.kl_boost_on_unlock": 3.0})
     state, _ = trainer.advance(trainer.init())

@@ -240,6 +240,8 @@ function render({ model, el }) {
   addEventListener("beforeprint", paint, { signal }); // no frame of an animation comes before the paper
   onRatio(redraw, signal);
   for (const [event, handler] of Object.entries(heard)) canvas.addEventListener(event, handler, { signal });
+  const ours = (event) => event.ctrlKey || event.metaKey || event.stopPropagation(); // else a notebook takes arrows, letters
+  root.addEventListener("keydown", ours, { signal });
   for (const [event, handler] of Object.entries(handlers)) model.on(event, handler);
   announce();
   survey();
