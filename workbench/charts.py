@@ -41,7 +41,7 @@ def of_run(
     `weights` [K, Y] are what its channels hold of every label, as `name` says.
     """
     term, other = heights[:1], heights[1:]
-    curves, angle = next(iter(runs.values())), -45 if max(map(len, class_names), default=0) > 2 else 0
+    curves, angle = next(iter(runs.values())), -90 if max(map(len, class_names), default=0) > 2 else 0
     return [
         Redrawn(terms_chart, terms_frame(runs), len(runs) > 1, *term),
         Redrawn(usage_chart, usage_frame(curves), *other),
