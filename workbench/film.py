@@ -29,7 +29,7 @@ class Film:
         self.moments = moments or []
         self.apart = APART
         self._last: tuple[Moment, int] | None = None  # the newest frame, kept or not, and its unlocked channels
-        self._before = 0  # the unlocked channels before the newest event
+        self._before = 0  # the unlocked channels before the newest event, if there was one
 
     def add(self, epoch: float, k_active: int, frame: bytes) -> bool:
         """Keep a frame where it is far enough from the last one kept, or where channels were unlocked or locked.
@@ -40,7 +40,8 @@ class Film:
         if self.moments and epoch < self.moments[-1].epoch:
             self.moments = [kept for kept in self.moments if kept.epoch < epoch]
         newest = self.moments[-1] if self.moments else None
-        again = unlocked != k_active and newest and newest.event and epoch - newest.epoch < APART
+        moves = self._before and unlocked != k_active
+        again = moves and newest and newest.event and epoch - newest.epoch < APART
         if again:
             self.moments.pop()
             before, unlocked = None, self._before
