@@ -104,8 +104,6 @@ def idle(config: Config, knobs: Mapping[str, Any], labels: int, asked: bool = Fa
         why |= dict.fromkeys(alone, "one channel is unlocked")
     if not (labels or asked):
         why["w_label"] = "no training image has a label"
-    elif config.objective.label_target == "tau" and not (config.objective.use_tau_classifier or asked):
-        why["w_label"] = "acts through the tau table, and there is no tau-classifier"
     left = config.train.epochs - config.train.starts_end
     if config.curriculum.k_active_schedule[-1] > config.model.num_components:
         stages = list(config.curriculum.k_active_schedule)

@@ -49,11 +49,6 @@ CASES = {
     "nothing": (STAGES, {}, {}),
     "off": (STAGES, {"curriculum": False}, {"kl_boost_on_unlock": "the curriculum is off"}),
     "unlabelled": (STAGES | UNLABELLED, {}, {"w_label": "no training image has a label"}),
-    "nameless": (
-        STAGES | {"objective.use_tau_classifier": False},
-        {},
-        {"w_label": "acts through the tau table, and there is no tau-classifier"},
-    ),
     "channel targets": (
         STAGES | {"objective.use_tau_classifier": False, "objective.label_target": "channel"},
         {},

@@ -15,9 +15,9 @@ from workbench.live import LiveRun
 pytestmark = pytest.mark.usefixtures("quiet")
 
 
-@pytest.mark.parametrize("classifier", [False, True])
-def test_labels_act_through_the_tau_table_only_with_a_tau_classifier(classifier, screen):
-    settings = OFF | {"objective.use_tau_classifier": classifier}
+@pytest.mark.parametrize("labelled", [False, True])
+def test_the_weight_of_labels_acts_where_there_are_some_alone(labelled, screen):
+    settings = OFF if labelled else OFF | UNLABELLED
     config, kernels = tiny_config(**settings), []
     live = make(screen, **settings)
     for weight in (0.0, 5000.0):
@@ -27,8 +27,8 @@ def test_labels_act_through_the_tau_table_only_with_a_tau_classifier(classifier,
         assert live.settled() and live.state.step == 8
         kernels.append(np.concatenate([np.ravel(a) for a in jax.tree.leaves(live.state.params)]))
     moved = np.abs(kernels[1] - kernels[0]).max()
-    assert moved > 1e-2 if classifier else moved < 1e-4  # round-off, times a weight of 5000
-    assert ("w_label" in idle(config, panel(config), 6)) is not classifier
+    assert moved > 1e-2 if labelled else moved < 1e-4  # round-off, times a weight of 5000
+    assert ("w_label" in idle(config, panel(config), config.data.labels)) is not labelled
     live.close()
 
 

@@ -121,9 +121,8 @@ def test_with_a_tau_classifier_the_titles_are_the_labels_of_its_table(trained, p
     assert titles == (f'"{CLASSES[1]}"', "no label", "no label", f'"{CLASSES[0]}"', "no label")
 
 
-@pytest.mark.parametrize("settings", [UNLABELLED, {"objective.use_tau_classifier": False}], ids=["no labels", "off"])
-def test_without_a_tau_classifier_the_titles_are_what_most_points_are(settings, trained, points):
-    trainer = build_trainer(tiny_config(**settings), DATASET)
+def test_without_labels_the_titles_are_what_most_points_are(points):
+    trainer = build_trainer(tiny_config(**UNLABELLED), DATASET)
     channel = np.arange(100) % 4
     points.labels = np.where(channel == 2, 2, 0)
     points.labels[channel == 1] = -1
@@ -176,9 +175,8 @@ def test_the_matrix_is_the_tau_counts_without_their_smoothing(trained, points):
     np.testing.assert_allclose(weights.sum(0), np.bincount(trained[0].labels[trained[0].labels >= 0]), rtol=1e-4)
 
 
-@pytest.mark.parametrize("settings", [UNLABELLED, {"objective.use_tau_classifier": False}], ids=["no labels", "off"])
-def test_without_a_tau_classifier_the_matrix_counts_the_points(settings, trained, points):
-    trainer = build_trainer(tiny_config(**settings), DATASET)
+def test_without_labels_the_matrix_counts_the_points(trained, points):
+    trainer = build_trainer(tiny_config(**UNLABELLED), DATASET)
     weights, name = points.matrix(trainer, trained[1])
     assert name == "Training images by label (scoring)"
     q = predict(trainer.model, trained[1], points.x).responsibilities
