@@ -63,7 +63,7 @@ def _(channels, config, fault, frame_rate, given, knobs, noted, release, start, 
         mo.vstack([*structure.elements.values(), channels], gap=0.2),
         *([mo.callout(fault, kind="warn")] if fault else []),
         mo.Html("<div><b>Live</b> · moves while training</div>"),
-        knobs.drawn(config, start.data.labels, given()),
+        knobs.drawn(config, bool(start.data.labels) or given()),
         release,
         frame_rate,
     ]

@@ -76,7 +76,7 @@ class LivePanel:
             if drawn and drawn["refused"]:
                 return
             follow(knobs)
-            if drawn and idle(drawn["config"], knobs, *drawn["labels"]) != drawn["why"]:
+            if drawn and idle(drawn["config"], knobs, drawn["labelled"]) != drawn["why"]:
                 renew()
 
         self.knobs = live_panel(start, channels, on_change=moved)
@@ -86,14 +86,11 @@ class LivePanel:
         """Where each knob stands, by its name."""
         return self.knobs.value
 
-    def drawn(self, config: Config | None, labels: int, asked: bool = False) -> mo.Html:
-        """The knobs, and the reasons beside them; `config` is None where the structure is refused.
-
-        `labels` and `asked` are those of `idle`.
-        """
+    def drawn(self, config: Config | None, labelled: bool) -> mo.Html:
+        """The knobs, and the reasons beside them; `config` is None where the structure is refused."""
         refused, config = config is None, config or self._start
-        why = idle(config, self.knobs.value, labels, asked)
-        self._drawn.update(config=config, labels=(labels, asked), why=why, refused=refused)
+        why = idle(config, self.knobs.value, labelled)
+        self._drawn.update(config=config, labelled=labelled, why=why, refused=refused)
         return panel(self.knobs, why)
 
 

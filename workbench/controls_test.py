@@ -104,8 +104,8 @@ def test_choices_that_contradict_each_other_make_none_and_say_why(fault):
     assert "beta_z" in drawn(start, channels)  # the panels stay whole meanwhile
 
 
-def drawn(config, channels, labels=0):
-    return LivePanel(config, channels, follow=list, renew=list).drawn(config, labels).text
+def drawn(config, channels, labelled=False):
+    return LivePanel(config, channels, follow=list, renew=list).drawn(config, labelled).text
 
 
 def test_the_panel_shows_every_knob_and_the_reason_beside_it():
@@ -115,27 +115,27 @@ def test_the_panel_shows_every_knob_and_the_reason_beside_it():
         assert name in text
     assert text.count("no training image has a label") == 1
     assert "the curriculum is off" not in text
-    assert "no training image" not in drawn(config, 5, labels=3)
+    assert "no training image" not in drawn(config, 5, labelled=True)
 
 
 def test_a_move_is_followed_and_the_panel_drawn_anew_only_where_a_note_beside_a_knob_changes():
     followed, renewed = [], []
     panel = LivePanel(Config(), 10, followed.append, lambda: renewed.append(len(followed)))
-    panel.drawn(Config(), labels=0)
+    panel.drawn(Config(), labelled=False)
     for name, value in [("tau", 2.0), ("w_evidence", 0.5), ("w_evidence", 0.0), ("tau", 1.0), ("w_evidence", 1.0)]:
         panel.knobs._update({name: value})
         assert panel.value[name] == followed[-1][name] == value
         if len(followed) in renewed:
-            panel.drawn(Config(), labels=0)
+            panel.drawn(Config(), labelled=False)
     assert renewed == [3, 5]
 
 
 def test_nothing_follows_while_the_structure_is_refused():
     followed = []
     panel = LivePanel(Config(), 1, followed.append, renew=list)
-    panel.drawn(None, labels=0)
+    panel.drawn(None, labelled=False)
     panel.knobs._update({"tau": 2.0})
     assert panel.value["tau"] == 2.0 and followed == []
-    panel.drawn(override(Config(), {"model.num_components": 1, "model.conditioning": "none"}), labels=0)
+    panel.drawn(override(Config(), {"model.num_components": 1, "model.conditioning": "none"}), labelled=False)
     panel.knobs._update({"tau": 1.5})
     assert [knobs["tau"] for knobs in followed] == [1.5]

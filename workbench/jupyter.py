@@ -136,8 +136,8 @@ class Panel(widgets.HBox):
 
     def _explain(self, _=None):
         """Beside a knob that cannot change training now, why not; labels given by hand may let it."""
-        given = bool(self.view.given["images"])
-        why = idle(self._config or self._start, self.knobs, self._start.data.labels, given)
+        labelled = bool(self._start.data.labels or self.view.given["images"])
+        why = idle(self._config or self._start, self.knobs, labelled)
         for name, told in self.notes.items():
             told.value = note(why[name]) if name in why else ""
             told.layout.display = None if name in why else "none"

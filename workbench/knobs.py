@@ -85,10 +85,10 @@ def log_steps(low: float, high: float, value: float) -> list[float]:
     return sorted(steps | {value})
 
 
-def idle(config: Config, knobs: Mapping[str, Any], labels: int, asked: bool = False) -> dict[str, str]:
+def idle(config: Config, knobs: Mapping[str, Any], labelled: bool) -> dict[str, str]:
     """Why a live knob cannot change training as things stand, by its name; no entry where it can.
 
-    `labels` are the config's, `asked` says whether there are some that were asked for.
+    `labelled` says whether any training image has a label, be it the config's or given by hand.
     """
     why = {}
     if config.routing.estimator == "exact":
@@ -102,7 +102,7 @@ def idle(config: Config, knobs: Mapping[str, Any], labels: int, asked: bool = Fa
         why |= dict.fromkeys(("k_active", *alone), "there is one channel")
     elif knobs["k_active"] == 1 and not knobs["curriculum"]:
         why |= dict.fromkeys(alone, "one channel is unlocked")
-    if not (labels or asked):
+    if not labelled:
         why["w_label"] = "no training image has a label"
     left = config.train.epochs - config.train.starts_end
     if config.curriculum.k_active_schedule[-1] > config.model.num_components:
