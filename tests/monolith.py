@@ -35,7 +35,7 @@ def monolith(conditioning: str, output: str, width: int = 16) -> Callable[..., F
         h = unfold(dense(p["TransposedConvolution_0"]["Dense_0"], h), 14)
         h = jax.nn.gelu(film(p, "FiLMLayer_2", h, e))
         kernel = head["kernel"].reshape(4, width, -1).swapaxes(0, 1).reshape(width, -1)
-        a, b, c, d = jnp.split(h @ kernel, 4, -1)
+        a, b, c, d = jnp.split(affine(h, kernel, 0.0), 4, -1)
         sides = ((1, 0), (0, 1))
         h = sum(
             jnp.pad(part, [(0, 0), sides[i], sides[j], (0, 0)])
@@ -55,7 +55,12 @@ def monolith(conditioning: str, output: str, width: int = 16) -> Callable[..., F
 
 def dense(p: dict, h: Array) -> Array:
     """h W + b."""
-    return h @ p["kernel"] + p["bias"]
+    return affine(h, p["kernel"], p["bias"])
+
+
+def affine(h: Array, kernel: Array, bias: Array | float) -> Array:
+    """h kernel + bias, all leading axes of h as one."""
+    return (h.reshape(-1, h.shape[-1]) @ kernel + bias).reshape(*h.shape[:-1], -1)
 
 
 def unfold(h: Array, side: int) -> Array:

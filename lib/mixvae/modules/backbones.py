@@ -6,7 +6,7 @@ from collections.abc import Callable
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from mixvae.modules.layers import TransposedConvolution
+from mixvae.modules.layers import Dense, TransposedConvolution
 
 zeros = nn.initializers.zeros
 lifted = nn.initializers.normal(1.0)  # Norm(W z) would forget how long z is; Norm(W z + b) does not
@@ -26,7 +26,7 @@ class DenseBackbone(nn.Module):
     def __call__(self, z: Float[Array, "*b d"], condition: Callable = unconditioned) -> Float[Array, "*b f"]:
         h = z
         for layer, features in enumerate(self.hidden_dims):
-            h = nn.gelu(condition(nn.Dense(features, bias_init=zeros if layer else lifted)(h)))
+            h = nn.gelu(condition(Dense(features, bias_init=zeros if layer else lifted)(h)))
         return h
 
 
@@ -43,7 +43,7 @@ class ConvBackbone(nn.Module):
     @nn.compact
     def __call__(self, z: Float[Array, "*b d"], condition: Callable = unconditioned) -> Float[Array, "*b h w f"]:
         h, w = (math.ceil(n / 4) for n in self.output_hw)
-        x = nn.gelu(condition(nn.Dense(self.hidden, bias_init=lifted)(z)))
-        x = nn.Dense(h * w * 2 * self.width)(x).reshape(*z.shape[:-1], h, w, 2 * self.width)
+        x = nn.gelu(condition(Dense(self.hidden, bias_init=lifted)(z)))
+        x = Dense(h * w * 2 * self.width)(x).reshape(*z.shape[:-1], h, w, 2 * self.width)
         x = nn.gelu(condition(x))
         return nn.gelu(condition(TransposedConvolution(self.width)(x)))
