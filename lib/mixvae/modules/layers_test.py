@@ -1,14 +1,27 @@
 """The convolutions against Flax's own, values and gradients: leading axes [B, K], even and odd sizes."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
-from mixvae.modules.layers import Convolution, TransposedConvolution, depth_to_space, space_to_depth
+from mixvae.modules.encoders import Normed
+from mixvae.modules.layers import Convolution, Dense, TransposedConvolution, depth_to_space, space_to_depth
 
 B, K, C, F = 2, 3, 5, 6
 SIZES = [(20, 29), (9, 30)]
+
+
+class Plain(nn.Module):
+    """What `Normed` equals."""
+
+    layer: nn.Module
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.gelu(nn.LayerNorm()(self.layer(x)))
 
 
 def conv_kernel(kernel):
@@ -64,6 +77,22 @@ def test_equals_flax_in_values_and_gradients(name, h, w):
 
     for found, expected in zip(*both(x, kernel, bias, ours_bias), strict=True):
         same(found / np.std(expected), expected / np.std(expected))
+
+
+@pytest.mark.parametrize("ours, theirs", [(Dense(F), nn.Dense(F)), (Normed(Dense(F)), Plain(nn.Dense(F)))])
+@pytest.mark.parametrize("lead", [(), (B,), (B, K, 7)])
+def test_leading_axes_as_one_equal_them_as_they_are(ours, theirs, lead):
+    shapes = jax.eval_shape(theirs.init, jax.random.key(0), np.zeros(C, np.float32))
+    params = jax.tree.map(lambda leaf: normal(1, *leaf.shape), shapes)
+    weigh = normal(3, *lead, F)
+
+    @partial(jax.jit, static_argnums=0)
+    def value_and_gradients(module, params, x):
+        y, pull = jax.vjp(module.apply, params, x)
+        return y, pull(weigh)
+
+    x = normal(0, *lead, C)
+    jax.tree.map(same, value_and_gradients(ours, params, x), value_and_gradients(theirs, params, x))
 
 
 def test_a_transposed_convolution_crops_at_the_far_ends():
