@@ -109,8 +109,9 @@ def _():
     mo.md("""
     **What was compared.** 1, 2, 5 and 10 channels from epochs 0, 1, 3 and 5 of 10, against all ten *at once*.
     A newcomer is *split* off the channel with the largest summed loss, or starts *fresh*; *boost* doubles both
-    betas for two epochs after an unlock; *plateau* unlocks after an epoch in which the loss fell by less than
-    5 nats, instead of at given epochs. A raised KL weight of the latents cannot make a new channel used, since its
+    betas for two epochs after an unlock; *plateau* unlocks after an epoch in which the evidence loss of 5000
+    training images did not fall 5 nats below its best, though never in the first epoch after an unlock, instead of
+    at given epochs. A raised KL weight of the latents cannot make a new channel used, since its
     cost does not depend on which channel is chosen; that of the choice, 0 in the label-free arms, pulls towards
     newcomers as towards all others.
     """)

@@ -26,7 +26,7 @@ def named_arms(details: pl.DataFrame) -> pl.DataFrame:
 
 @app.function(hide_code=True)
 def gradients_chart(details: pl.DataFrame, width: int = 190, height: int = 130) -> alt.FacetChart:
-    """Bias, direction and noise over training, means over seeds: a colour an estimator, a dash a temperature."""
+    """Bias, direction and noise at the end of runs, means over seeds: a colour an estimator, a dash a temperature."""
     frame = (
         named_arms(details)
         .filter(pl.col("estimator") != "exact")
@@ -50,7 +50,7 @@ def gradients_chart(details: pl.DataFrame, width: int = 190, height: int = 130) 
             column=alt.Column("figure:N", title=None, sort=list(FIGURES.values())),
         )
         .resolve_scale(y="independent")
-        .properties(title=title("Gradient of the router's logits beside the exact one, by epochs of training"), **PAGE)
+        .properties(title=title("Gradient of the router's logits beside the exact one, by the run's epochs"), **PAGE)
     )
 
 
@@ -91,12 +91,14 @@ def _(details):
 def _():
     mo.md("""
     **What was measured.** Reconstruction's gradient with respect to the router's logits, for 250 test images and one
-    fixed draw of their latents, on the decoder after 1, 3 and 10 epochs. The choice's noise alone is averaged over, in
-    1000 draws, so what is left is the bias of the routing. Lengths are in units of the exact gradient's: a relative
-    bias of 1 is as large as the gradient itself. *Noise* is the standard deviation of a single draw. *exact* has
-    neither. A bias at tau other than 1 is there by construction: the exact gradient knows no tau. `router_recon` is
-    taken as 1, also where training has it at 0. What a training step costs with each estimator:
-    `python tests/benchmarks/throughput.py` with `--set routing.estimator=gumbel`.
+    fixed draw of their latents, on the decoders of runs of 1, 3 and 10 epochs, each with its whole schedule of the
+    learning rate. The choice's noise alone is averaged over, in 1000 draws, so what is left is the bias of the
+    routing. Lengths are in units of the exact gradient's: a relative bias of 1 is as large as the gradient itself.
+    *Noise* is the standard deviation of a single draw. *exact* has neither. A bias is there by construction at every
+    tau, since softmax((l + g) / tau) has neither the mean of q nor its slope: Gumbel's grows with tau, and vanishes
+    with it while the noise grows without bound. `router_recon` is taken as 1, also where training has it at 0. What a
+    training step costs with each estimator: `python tests/benchmarks/throughput.py` with `--set
+    routing.estimator=gumbel`.
     """)
     return
 

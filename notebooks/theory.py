@@ -92,7 +92,8 @@ def _():
         lowers a bound on $-\log p(x)$. Take an image of one pixel, two channels and no latent, with
         $q(c \mid x) = \mathrm{softmax}(l, 0)$: the bound lies above the evidence and touches it where $q$ is the
         posterior. Move $l$ and it touches elsewhere; move $x$ and another $q$ is best. With $\beta_c$ below 1 certainty
-        is cheap, and the curve may fall below the evidence: it bounds nothing.
+        is cheap, and the curve may fall below the evidence: it bounds nothing. All figures leave out
+        $\tfrac12 \log 2\pi = .919$, as the likelihood does.
         """,
         bound,
     )
@@ -536,9 +537,11 @@ def _(config):
         Likelihood alone gives channels no reason to be classes. The router learns from what must not matter: an image
         $x$ and a random affine view $a$ of it belong in one channel. It lowers
         $w_\mathrm{inv}\,\mathrm{inv} - w_\mathrm{mi}\,(2 H - h)$, with
-        $\mathrm{inv} = \mathrm{KL}(q(c \mid x) \,\Vert\, q(c \mid a))$, $H$ the entropy of the batch mean of $q$
-        and $h$ the mean entropy of $q$. The router of the showcase learned from views within the bounds that the
-        sliders start at. These are the images that it is least sure of, and some of their views it puts elsewhere.
+        $\mathrm{inv} = \mathrm{KL}(q(c \mid x) \,\Vert\, q(c \mid a))$, where no gradient reaches $q(c \mid x)$ and an
+        image's self-label stands in its place once there is one, $H$ the entropy of the batch mean of $q$ and $h$ the
+        mean entropy of $q$. The router of the showcase learned from views within the bounds that the sliders start at.
+        These are, of each digit among 250 images, the one that it is least sure of, and some of their views it puts
+        elsewhere.
         """,
         views,
     )

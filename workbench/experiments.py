@@ -162,7 +162,7 @@ EXPERIMENTS = {
         details=by_epoch,
     ),
     "estimators": Experiment(
-        "How far are the routing estimators from the exact gradient, early and late in training?",
+        "How far are the routing estimators from the exact gradient, at the end of short and of longer runs?",
         3,
         {
             f"{objective}, {epochs} epoch{'s' * (epochs > 1)}": Arm(preset, settings | {"train.epochs": epochs})
