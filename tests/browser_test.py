@@ -88,15 +88,33 @@ def test_a_finger_that_taps_a_plane_leaves_the_picture_there(page):
     assert tip.inner_text().startswith("channel 0 at (")
 
 
-def touch(page, event: str, x: int, y: int):
+def test_a_second_finger_pans_and_selects_nothing(page):
+    page.get_by_role("button", name="zoom in").click()
+    wait_for(lambda: any("up to 1.5" in text for text in texts(page)), 20, "closer planes")
+    touch(page, "pointerdown", 60, 80)
+    touch(page, "pointerdown", 120, 130, first=False)
+    before = wait_for(lambda: picture(page), 20, "the planes")
+    touch(page, "pointermove", 100, 60, first=False)
+    touch(page, "pointermove", 90, 120)
+    wait_for(lambda: picture(page) != before, 20, "planes that moved")
+    touch(page, "pointerup", 120, 130, first=False)
+    touch(page, "pointerup", 90, 120)
+    touch(page, "pointermove", 40, 50)
+    drawn = len(texts(page))
+    page.get_by_role("button", name="zoom out").click()
+    wait_for(lambda: any(text.startswith("planes span") for text in texts(page)[drawn:]), 20, "whole planes")
+    assert page.locator(".cv-chosen").inner_text().startswith("Drag around")
+
+
+def touch(page, event: str, x: int, y: int, first: bool = True):
     """A finger's pointer event at (x, y) of the planes; capture is left to real fingers."""
     page.locator("canvas.cv-canvas").evaluate(
-        """(canvas, [event, x, y]) => {
+        """(canvas, [event, x, y, isPrimary]) => {
             canvas.setPointerCapture = () => {};
             const { left, top } = canvas.getBoundingClientRect(), [clientX, clientY] = [left + x, top + y];
-            canvas.dispatchEvent(new PointerEvent(event, { pointerType: "touch", clientX, clientY }));
+            canvas.dispatchEvent(new PointerEvent(event, { pointerType: "touch", isPrimary, clientX, clientY }));
         }""",
-        [event, x, y],
+        [event, x, y, first],
     )
 
 
@@ -224,7 +242,13 @@ def test_colours_dots_scale_and_legend_are_switched_without_the_kernel(page):
     page.get_by_role("button", name="zoom in").click()
     wait_for(lambda: any("up to 1.5" in text for text in texts(page)), 20, "closer planes")
     page.get_by_role("button", name="least sure").click()
-    wait_for(lambda: "24 selected" in page.locator(".cv-chosen").inner_text(), 20, "the least sure images")
+    chosen = page.locator(".cv-chosen")
+    wait_for(lambda: "24 selected" in chosen.inner_text(), 20, "the least sure images")
+    name = chosen.inner_text().split(": ")[1].split(",")[0].split()[-1]
+    page.locator(".cv-legend").get_by_role("button", name=name, exact=True).click()
+    wait_for(lambda: f" {name}" not in chosen.inner_text(), 20, "a selection without what is hidden")
+    page.keyboard.press("Escape")  # wherever in the view the focus is
+    wait_for(lambda: chosen.inner_text().startswith("Drag around"), 20, "an empty selection")
 
 
 def closest(page) -> float:

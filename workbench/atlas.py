@@ -29,6 +29,7 @@ class Atlas(NamedTuple):
     mean: Float[np.ndarray, "k g g h w c"]  # in [0, 1]
     sigma: Float[np.ndarray, "k g g h w c"] | None  # [K, G, G, 1, 1, 1] where an image has one
     sigma_range: tuple[float, float]
+    dimensions: int  # of a latent
 
 
 def build_atlas(
@@ -39,7 +40,8 @@ def build_atlas(
     cells = int(np.clip(np.sqrt(images * min(1, LARGE / size) / model.num_components), FEWEST, MOST))
     image = decode_grid(model, params, np.float32(scale), cells)
     mean, sigma = image if isinstance(image, tuple) else (image, None)
-    return Atlas(scale, np.asarray(mean), None if sigma is None else np.asarray(sigma), sigma_range)
+    sigma = None if sigma is None else np.asarray(sigma)
+    return Atlas(scale, np.asarray(mean), sigma, sigma_range, model.decoder.latent_dim)
 
 
 @partial(jax.jit, static_argnums=(0, 3))

@@ -102,7 +102,8 @@ class ChannelView(anywidget.AnyWidget):
 
     def show_atlas(self, atlas: Atlas) -> None:
         """Let the pointer look pictures up in `atlas`."""
-        header = {"scale": atlas.scale, "shape": atlas.mean.shape[:2], "image": atlas.mean.shape[3:]}
+        header = {"scale": atlas.scale, "dimensions": atlas.dimensions, "shape": atlas.mean.shape[:2]}
+        header |= {"image": atlas.mean.shape[3:]}
         self.atlas = gzip.compress(message(header, atlas.mean, atlas.sigma, atlas.sigma_range), FAST, mtime=0)
 
     def set_points(

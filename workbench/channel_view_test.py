@@ -103,11 +103,11 @@ def test_an_atlas_comes_back_within_half_a_quantum():
     rng = np.random.default_rng(1)
     mean, sigma = rng.random((K, 4, 4, H, W, C)), rng.uniform(LOW, HIGH, (K, 4, 4, 1, 1, 1))
     view = ChannelView()
-    view.show_atlas(Atlas(2.5, mean, sigma, (LOW, HIGH)))
+    view.show_atlas(Atlas(2.5, mean, sigma, (LOW, HIGH), 2))
     sent = gzip.decompress(view.atlas)
     at = 4 + int.from_bytes(sent[:4], "little")
     header, body = json.loads(sent[4:at]), np.frombuffer(sent[at:], np.uint8)
-    assert header == {"scale": 2.5, "shape": [K, 4], "image": [H, W, C], "sigma": [1, 1]}
+    assert header == {"scale": 2.5, "dimensions": 2, "shape": [K, 4], "image": [H, W, C], "sigma": [1, 1]}
     np.testing.assert_allclose(body[: mean.size] / 255, mean.ravel(), atol=0.51 / 255)
     found = LOW + body[mean.size :] / 255 * (HIGH - LOW)
     np.testing.assert_allclose(found, sigma.ravel(), atol=0.51 / 255 * (HIGH - LOW))

@@ -52,7 +52,7 @@ class Film:
             return bool(again)
         if event:
             self._before = unlocked
-            if before and before.frame is not self.moments[-1].frame:
+            if before and newest and newest.epoch < before.epoch <= epoch:
                 self.moments.append(before)
         self.moments.append(moment)
         if len(self.moments) > MOST:

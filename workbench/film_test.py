@@ -60,6 +60,15 @@ def test_a_run_that_goes_back_forgets_what_came_after():
     film = filmed(500)
     film.add(1.0, 10, b"again")
     assert film.moments[-1].epoch <= 1.0 and len(film.moments) < 60
+    film.add(0.0, 3, b"with other channels")
+    assert film.listing() == [{"epoch": 0.0, "event": "K_active 10 to 3"}]
+
+
+def test_frames_of_a_paused_run_are_one_moment_until_channels_are_unlocked():
+    film = Film()
+    for frame, k in ((b"paused", 3), (b"labelled", 3), (b"unlocked", 4), (b"labelled again", 4)):
+        film.add(1.0, k, frame)
+    assert [moment.frame for moment in film.moments] == [b"paused", b"unlocked"]
 
 
 def test_a_slider_that_is_dragged_up_and_down_is_one_event_or_none_and_takes_nothing_of_the_past():

@@ -66,6 +66,8 @@ class Panel(widgets.HBox):
         self.notes = {name: widgets.HTML() for name in self.live}
         self.live_rows.children = [*chain.from_iterable(zip(self.live.values(), self.notes.values(), strict=True))]
         for row in before:
+            row.layout.close()  # else ipywidgets keeps them
+            row.style.close()
             row.close()
         for knob in self.live.values():
             knob.observe(self._follow, "value")

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from ipywidgets import SelectionSlider
+from ipywidgets.widgets.widget import _instances
 
 from mixvae import Config
 from mixvae.config import LIVE
@@ -148,6 +149,13 @@ def test_all_knobs_go_back_on_schedule(run, panel):
     assert panel.knobs == start and run.told[-1] == ("follow", start)
     panel.live["tau"].value = 2.0
     assert run.told[-1] == ("follow", start | {"tau": 2.0})
+
+
+def test_knobs_that_are_replaced_leave_no_widget_behind(panel):
+    panel.release.click()
+    before = {*_instances}
+    panel.release.click()
+    assert len(_instances) == len(before) and before != {*_instances}
 
 
 # --- structure

@@ -105,7 +105,7 @@ class LiveRun:
         self._command(self._restart)
 
     def start(self):
-        """Train until told to pause, or to the config's last epoch."""
+        """Train until told to pause, or to the config's last epoch; a saved or a finished run begins again."""
         self._command(self._go)
 
     def pause(self):

@@ -2,8 +2,6 @@
 
 function show({ cells }, { modelNotifications }) {
   const models = lastStates(modelNotifications), parse = (el, name) => JSON.parse(el.dataset[name] ?? "null");
-  const element = (tag, name, text = "") => Object.assign(document.createElement(tag), { className: name, textContent: text });
-  const missing = (what) => element("p", "missing", `${what}: in the notebook alone`);
 
   const filled = (tag, name, markup) => {
     const node = element(tag, name);
@@ -65,14 +63,14 @@ function show({ cells }, { modelNotifications }) {
   function drawn(spec) {
     const place = element("div", "chart"), text = typeof spec === "string" ? spec : JSON.stringify(spec);
     if (text.includes("data:application/vnd.apache.arrow")) return missing("a chart of mo.ui.altair_chart");
-    chart(place, JSON.parse(text)).catch(() => place.replaceWith(missing("a chart")));
+    orWord(chart(place, JSON.parse(text)), place, "a chart");
     return place;
   }
 
   function widget(el) {
     const model = models[parse(el, "modelId")], place = element("div", "");
     if (!model) return el.replaceWith(missing("a widget"));
-    hold(place, { ...model, state: { ...model.state } });
+    orWord(hold(place, { ...model, state: { ...model.state } }), place, "a widget");
     el.replaceWith(place);
   }
 

@@ -20,6 +20,17 @@ async function hold(place, { esm, css, state }) {
   widget.render({ model, el: shadow.appendChild(document.createElement("div")) });
 }
 
+const element = (tag, name, text = "") => Object.assign(document.createElement(tag), { className: name, textContent: text });
+const missing = (what, why = "in the notebook alone") => element("p", "missing", `${what}: ${why}`);
+
+// In the place of what a browser cannot draw stands a word.
+function orWord(drawing, place, what) {
+  return drawing.catch((error) => {
+    console.error(error);
+    place.replaceWith(missing(what, "this browser cannot draw it"));
+  });
+}
+
 // The text that is packed in the script of this id.
 async function unpack(id) {
   const stream = new Blob([bytes(document.getElementById(id).textContent)]).stream();

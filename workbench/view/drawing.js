@@ -74,7 +74,8 @@ function drawPlane(context, scale, tile, plan, { x, y, unit }, theme) {
 }
 
 function drawPoints(context, { n, z, opacity, owner }, channel, tile, plan, { unit, x, y }, look) {
-  const { points, tint, sprites, theme, hidden, sheet } = look, square = 1.77 * plan.radius, { cell, size } = sprites;
+  const { points, tint, sprites, theme, hidden, sheet, by } = look, square = 1.77 * plan.radius, { cell, size } = sprites;
+  const framed = by !== "label" || points.image[2] === 3; // an image whose ink says something else, or has its own colours
   const outside = (left, top) =>
     left < tile.x - size || left > tile.x + plan.side + size || top < tile.y - size || top > tile.y + plan.side + size;
   for (const own of [false, true]) // a channel's own points lie on top
@@ -85,8 +86,11 @@ function drawPoints(context, { n, z, opacity, owner }, channel, tile, plan, { un
       if (outside(left, top)) continue;
       const hollow = Math.abs(z[at]) === BEYOND || Math.abs(z[at + 1]) === BEYOND, colour = tint.index(i);
       context.globalAlpha = alpha / 255;
-      if (sheet && own && alpha >= FAINT) {
-        drawThumb(context, sheet, i, left - THUMB / 2, top - THUMB / 2, THUMB);
+      if (sheet && own && alpha >= FAINT && !hollow) {
+        const [x, y] = [left - THUMB / 2, top - THUMB / 2];
+        drawThumb(context, sheet, i, x, y, THUMB);
+        context.strokeStyle = tint.colours[colour] ?? theme.none;
+        if (framed) context.strokeRect(x, y, THUMB, THUMB);
       } else if (alpha < FAINT && !hollow) { // the many, eight times faster than a sprite
         context.fillStyle = tint.colours[colour] ?? theme.none;
         context.fillRect(left - square / 2, top - square / 2, square, square);
@@ -162,7 +166,8 @@ function drawLocked(context, tile, { side }, theme) {
 }
 
 // A ring around the point under the pointer, smaller ones around selected points; labelled ones have a dot in them.
-function drawMarks(context, { z, n, owner }, channel, { radius }, { x, y, unit }, { hover, selected, given, theme }) {
+function drawMarks(context, { z, n, owner }, channel, { radius }, { x, y, unit }, { hover, selected, given, theme, hidden, points }) {
+  const here = (i) => owner[i] === channel && !hidden.has(points.labels[i] ?? -1);
   const ring = (i, size, fill) => {
     const at = 2 * (channel * n + i);
     context.beginPath();
@@ -172,8 +177,8 @@ function drawMarks(context, { z, n, owner }, channel, { radius }, { x, y, unit }
   };
   context.strokeStyle = context.fillStyle = theme.ink;
   context.lineWidth = 1.2;
-  for (const i of selected) if (owner[i] === channel) ring(i, radius + 1.5);
-  for (const i of given.keys()) if (owner[i] === channel) ring(i, radius - 0.4, true);
+  for (const i of selected) if (here(i)) ring(i, radius + 1.5);
+  for (const i of given.keys()) if (here(i)) ring(i, radius - 0.4, true);
   context.lineWidth = 1.5;
   if (hover?.channel === channel) ring(hover.point, radius + 3);
 }

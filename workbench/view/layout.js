@@ -74,5 +74,11 @@ export function closer(lens, tile, plan, factor, x, y) {
   if (zoom === 1) return WHOLE;
   const { x: left, y: top, unit } = toPixels(tile, plan, lens), length = unit * BEYOND;
   const [u, v] = [(x - left) / length, (top - y) / length], part = lens.zoom / zoom;
-  return { zoom, u: u + (lens.u - u) * part, v: v + (lens.v - v) * part };
+  return kept({ zoom, u: u + (lens.u - u) * part, v: v + (lens.v - v) * part });
+}
+
+// The lens moved back to where it shows nothing beyond the whole plane.
+export function kept({ zoom, u, v }) {
+  const most = 1 - 1 / zoom, [across, up] = [u, v].map((at) => Math.max(-most, Math.min(most, at)));
+  return { zoom, u: across, v: up };
 }

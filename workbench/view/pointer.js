@@ -52,4 +52,7 @@ function describe({ owner, opacity, claim, certainty, n }, { channel, point }, {
 }
 
 const signed = (number) => number.toFixed(2).replace("-", "−");
-const whereabouts = ({ channel, u, v }) => `channel ${channel} at (${signed(u)}, ${signed(v)})`;
+
+// Of further dimensions a plane shows the part where they are 0; a single one lies along it, whatever the height.
+const whereabouts = ({ channel, u, v }, dimensions = 2) =>
+  `channel ${channel} at (${[u, v].slice(0, dimensions).map(signed).join(", ")}${dimensions > 2 ? ", 0, …" : ""})`;

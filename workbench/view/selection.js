@@ -23,10 +23,15 @@ function makeSelection(root, look, { choose, ask }) {
   words.setAttribute("aria-live", "polite");
   make(tools, "span", "cv-told", "select");
   const always = [
-    ["least sure", () => suggest(leastSure), "the images that the model is least certain of"],
-    ["unowned", () => suggest(unowned), "images that no channel claims by half"],
+    ["least sure", () => suggest(leastSure, "no image is left"), "the images without a given label that the model is least certain of"],
+    ["unowned", () => suggest(unowned, "some channel claims every image by half"), "those that no channel claims by half"],
   ].map((entry) => button(tools, ...entry));
-  const suggest = (by) => choose(by(look.frame, (i) => !look.hidden.has(look.points.labels[i] ?? -1)).slice(0, SUGGESTED));
+  const suggest = (by, none) => {
+    const open = (i) => !look.given.has(i) && !look.hidden.has(look.points.labels[i] ?? -1);
+    const found = by(look.frame, open).slice(0, SUGGESTED);
+    excuse = found.length ? null : { for: look.selected, text: none };
+    choose(found.length ? found : look.selected);
+  };
   const clear = button(tools, "clear", () => choose([]), "select nothing (Escape)");
   const labels = make(tools, "span", "cv-told cv-apart", "labels");
   const live = [
@@ -36,7 +41,7 @@ function makeSelection(root, look, { choose, ask }) {
     ["export", () => download(look.given.table), "all given labels, as a CSV file"],
     ["import", () => file.click(), "labels from such a file"],
   ].map((entry) => button(tools, ...entry));
-  let built = null, painted = [];
+  let built = null, painted = [], excuse = null; // what a suggestion that found nothing says, until something is selected
 
   function show() {
     const { points, selected, given, theme, frame, kernel } = look;
@@ -48,7 +53,7 @@ function makeSelection(root, look, { choose, ask }) {
     names.hidden = !selected.length || !kernel;
     images.hidden = clear.hidden = !selected.length;
     if (built !== points) nameButtons();
-    put(words, told(selected, given, points));
+    put(words, excuse?.for === selected ? excuse.text : told(selected, given, points));
     if (selected.length) paint(points, selected, given, theme);
   }
 

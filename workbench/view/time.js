@@ -1,10 +1,10 @@
-// The past of a run: a slider over the moments that were kept, with a mark where channels were unlocked.
+// The past of a run: a slider over the moments that were kept, with a mark where channels were unlocked. Its end is `newest`.
 
-function makeTime(root, go) {
-  const box = make(root, "div", "cv-time"), slider = make(box, "input", "cv-scrub"), words = make(box, "span", "cv-told");
-  const marks = make(box, "div", "cv-marks"), back = make(box, "button", "cv-button", "now");
+function makeTime(root, go, newest) {
+  const box = make(root, "div", "cv-time"), track = make(box, "div", "cv-track"), slider = make(track, "input", "cv-scrub");
+  const marks = make(track, "div", "cv-marks"), words = make(box, "span", "cv-told"), back = make(box, "button", "cv-button", newest);
   Object.assign(slider, { type: "range", min: 0, step: 1 });
-  Object.assign(back, { type: "button", title: "back to the present" });
+  Object.assign(back, { type: "button", title: "to the newest moment" });
   slider.setAttribute("aria-label", "moment of the run");
   slider.addEventListener("input", () => go(+slider.value >= +slider.max ? -1 : +slider.value));
   back.addEventListener("click", () => go(-1));
@@ -16,7 +16,7 @@ function makeTime(root, go) {
     slider.max = last;
     slider.value = at;
     const { epoch, event } = moments[Math.min(at, last - 1)];
-    const said = awaited ? "…" : moment < 0 ? "now" : `epoch ${epoch.toFixed(2)}${event ? `, ${event}` : ""}`;
+    const said = awaited ? "…" : moment < 0 ? newest : `epoch ${epoch.toFixed(2)}${event ? `, ${event}` : ""}`;
     put(words, said);
     slider.setAttribute("aria-valuetext", said);
     back.style.visibility = moment < 0 ? "hidden" : ""; // its place stays

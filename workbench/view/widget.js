@@ -63,28 +63,32 @@ function render({ model, el }) {
     redraw();
   };
   const toggle = (label, alone) => {
-    const every = [...look.points.names.keys(), -1], only = every.filter((other) => other !== label);
+    const { names, labels } = look.points, every = [...names.keys(), ...(labels.includes(-1) ? [-1] : [])], only = every.filter((other) => other !== label);
     const isOnly = only.every((other) => look.hidden.has(other)) && !look.hidden.has(label);
     const others = [...look.hidden].filter((other) => other !== label);
     hide(alone ? (isOnly ? [] : only) : look.hidden.has(label) ? others : [...others, label]);
   };
-  const hide = (labels) => ((look.hidden = new Set(labels)), redraw());
+  const hide = (labels) => {
+    look.hidden = new Set(labels);
+    choose(look.selected.filter((i) => !look.hidden.has(look.points.labels[i] ?? -1))); // what is not seen gets no label
+  };
   const switches = makeSwitches(words.keys, look, chosen, zoom);
-  const time = makeTime(root, go), selection = makeSelection(root, look, { choose, ask });
+  const time = makeTime(root, go, look.kernel ? "now" : "newest"), selection = makeSelection(root, look, { choose, ask });
 
   function paint() {
     scheduled = 0;
-    const moments = EXPORTED && !film.length ? [] : model.get("moments") ?? [], moment = model.get("moment");
+    const moments = EXPORTED && !film.length ? [] : model.get("moments") ?? [], asked = model.get("moment");
+    const moment = asked in moments ? asked : -1; // the past may have been thinned since
     const past = moment < 0 ? null : film[moment] ?? model.get("past"), shown = past?.byteLength ? past : model.get("frame");
     const next = fresh && shown?.byteLength ? decode(shown) : frame;
-    const awaited = moment in moments && Math.abs((next?.epoch ?? 0) - moments[moment].epoch) > EPOCH; // its answer is under way
+    const awaited = moment >= 0 && Math.abs((next?.epoch ?? 0) - moments[moment].epoch) > EPOCH; // its answer is under way
     if (next !== frame && !awaited) receive(next);
     fresh = false;
     plan = layout(Math.max(160, Math.floor(root.clientWidth)), frame?.k ?? 10);
     const status = model.get("status");
     dress(plan.radius);
     resize(plan);
-    putWords(words, status, frame, plan);
+    putWords(words, status, frame, plan, moment >= 0);
     switches.scale.parentElement.hidden = switches.by.parentElement.hidden = switches.as.parentElement.hidden = !frame;
     const latent = frame && pointer && latentAt(frame, plan, look.lenses, ...pointer);
     look.hover = latent && !look.lasso && nearest(frame, plan, look, latent.channel, ...pointer);
@@ -147,14 +151,15 @@ function render({ model, el }) {
     if (tip.hidden) return;
     probe.hidden = !known;
     if (known) paintProbe(probe, atlas, latent, frame.k_active, look);
-    put(told, [whereabouts(latent), look.hover && describe(frame, look.hover, look.points)].filter(Boolean).join("\n"));
+    put(told, [whereabouts(latent, atlas?.dimensions), look.hover && describe(frame, look.hover, look.points)].filter(Boolean).join("\n"));
     if (reads) put(spoken, told.textContent);
     tip.style.left = `${Math.max(0, Math.min(pointer[0] + 14, width - tip.offsetWidth))}px`;
     tip.style.top = `${pointer[1] + 14}px`;
   }
 
-  // Dragging draws a lasso, with Alt it pans; a click selects a point; Shift adds to what is selected.
+  // Dragging draws a lasso, with Alt or a second finger it pans; a click selects a point; Shift adds to what is selected.
   function press(event) {
+    if (!event.isPrimary) return void (look.lasso && (look.lasso.pans = true));
     const latent = frame && event.button === 0 && latentAt(frame, plan, look.lenses, event.offsetX, event.offsetY);
     if (!latent) return;
     canvas.setPointerCapture(event.pointerId);
@@ -169,6 +174,7 @@ function render({ model, el }) {
   }
 
   function move(event) {
+    if (!event.isPrimary) return;
     const before = pointer, at = point(event.offsetX, event.offsetY);
     if (look.lasso?.pans) pan(at[0] - before[0], at[1] - before[1]);
     else look.lasso?.path.push(at);
@@ -176,10 +182,11 @@ function render({ model, el }) {
 
   function pan(x, y) {
     const { unit } = toPixels(plan.tiles[0], plan, look.shared), length = unit * BEYOND;
-    if (look.shared.zoom > 1) look.shared = { ...look.shared, u: look.shared.u - x / length, v: look.shared.v + y / length };
+    look.shared = kept({ ...look.shared, u: look.shared.u - x / length, v: look.shared.v + y / length });
   }
 
-  function release() {
+  function release(event) {
+    if (!event.isPrimary) return;
     const lasso = look.lasso;
     look.lasso = null;
     if (!lasso || lasso.pans) return redraw();
@@ -203,13 +210,12 @@ function render({ model, el }) {
   // As KEYS says; the pointer begins in the middle of the first plane.
   function step(event) {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    const factor = { "+": 1.5, "=": 1.5, "-": 1 / 1.5 }[event.key], pans = event.altKey && look.shared.zoom > 1;
+    const factor = { "+": 1.5, "=": 1.5, "-": 1 / 1.5 }[event.key];
     if (event.ctrlKey || event.metaKey || !frame) return;
-    if (event.key === "Escape") return choose([]), cancel();
     if (event.key === "Enter" && look.hover) return add([look.hover.point], event.shiftKey);
-    if (!(factor || (move && (pans || !event.altKey)))) return; // the browser's own keys
+    if (!factor && !move) return; // the browser's own keys
     event.preventDefault();
-    if (pans && move) return pan(-LEAP * move[0], -LEAP * move[1]), redraw();
+    if (move && event.altKey) return pan(-LEAP * move[0], -LEAP * move[1]), redraw();
     const [first] = plan.tiles, ends = [plan.width, plan.height];
     const at = pointer ?? [first.x + plan.side / 2, first.y + plan.side / 2];
     if (move) return point(...at.map((from, axis) => Math.max(0, Math.min(ends[axis] - 1, from + STRIDE * move[axis]))));
@@ -240,7 +246,10 @@ function render({ model, el }) {
   addEventListener("beforeprint", paint, { signal }); // no frame of an animation comes before the paper
   onRatio(redraw, signal);
   for (const [event, handler] of Object.entries(heard)) canvas.addEventListener(event, handler, { signal });
-  const ours = (event) => event.ctrlKey || event.metaKey || event.stopPropagation(); // else a notebook takes arrows, letters
+  const ours = (event) => {
+    if (event.key === "Escape") choose([]), cancel();
+    if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // else a notebook takes arrows, letters
+  };
   root.addEventListener("keydown", ours, { signal });
   for (const [event, handler] of Object.entries(handlers)) model.on(event, handler);
   announce();

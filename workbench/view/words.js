@@ -28,13 +28,13 @@ function makeWords(root) {
   return { keys, dot, status, progress, legend, sigma, low, high, sentence: make(root, "div", "cv-sentence") };
 }
 
-function putWords(words, status, frame, { image }) {
+function putWords(words, status, frame, { image }, past) {
   put(words.status, status);
   words.dot.style.background = STATUS[status.split(":")[0]] ?? FAULT;
   words.sigma.hidden = !(frame?.sigma && image);
   if (!frame) return;
   const speed = String(Math.round(frame.images_per_second)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
-  put(words.progress, `epoch ${frame.epoch.toFixed(1)} / ${frame.epochs}${speed === "0" ? "" : ` · ${speed} img/s`}`);
+  put(words.progress, `epoch ${frame.epoch.toFixed(1)} / ${frame.epochs}${past || speed === "0" ? "" : ` · ${speed} img/s`}`);
   put(words.sentence, frame.sentence);
   put(words.low, `σ ${frame.sigma_range[0]}`);
   put(words.high, `${frame.sigma_range[1]}`);
