@@ -129,7 +129,7 @@ def _(train):
         answers.train_missing(EXPERIMENT)
     if mo.app_meta().mode == "script":
         print(answers.small_rerun(EXPERIMENT, "concat"))
-    rows = sweep.read(EXPERIMENT)
+    rows = sweep.results(EXPERIMENT)
     return (rows,)
 
 

@@ -85,7 +85,7 @@ def _(again, beside, config, others, start, unreadable):
 
 @app.cell(hide_code=True)
 def _():
-    rows, points = sweep.read("separation"), sweep.read("separation_details")
+    rows, points = sweep.results("separation"), sweep.results("separation", "_details")
     arms = ("decentralized", "shared")
     answers = [
         f"- {tables.verdict(rows, figure, *(arm + objective for arm in arms))}"

@@ -213,7 +213,7 @@ def _(train):
         answers.train_missing(EXPERIMENT)
     if mo.app_meta().mode == "script":
         print(answers.small_rerun(EXPERIMENT, "sigma per pixel"))
-    rows, details = sweep.read(EXPERIMENT), sweep.read(f"{EXPERIMENT}_details")
+    rows, details = sweep.results(EXPERIMENT), sweep.results(EXPERIMENT, "_details")
     return details, rows
 
 

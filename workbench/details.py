@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from mixvae import Dataset, estimators, predict
+from mixvae.data import sample
 from mixvae.inference import Prediction, chosen_latents, plane
 from mixvae.metrics import MINIMUM, calibration, effective_channels
 from mixvae.runs import Snapshot
@@ -16,19 +17,20 @@ MEASURED, DRAWS = 250, 1000  # test images, and draws of the choice
 
 
 def placed(snapshot: Snapshot, dataset: Dataset) -> Details:
-    """Of seed 0, the first test images: `channel`, `z1` and `z2` in its plane, and the `label` that colours them."""
+    """Of seed 0, PLACED test images: `channel`, `z1` and `z2` in its plane, and the `label` that colours them."""
     if snapshot.trainer.config.train.seed:
         return []
-    prediction = predict(snapshot.trainer.model, snapshot.state, dataset.x_test[:PLACED])
+    some = sample(len(dataset.x_test), PLACED)
+    prediction = predict(snapshot.trainer.model, snapshot.state, dataset.x_test[some])
     z = plane(chosen_latents(prediction))
     return [
         {"channel": int(c), "z1": float(z1), "z2": float(z2), "label": int(y)}
-        for c, (z1, z2), y in zip(prediction.channel, z, dataset.y_test, strict=False)
+        for c, (z1, z2), y in zip(prediction.channel, z, dataset.y_test[some], strict=True)
     ]
 
 
 def by_epoch(snapshot: Snapshot, dataset: Dataset) -> Details:
-    """Of every epoch: the channels unlocked at its end, and those in effective use during its last batches."""
+    """Of every epoch: the channels unlocked at its end, and those in effective use in its mean."""
     return [
         {
             "epoch": round(row["epoch"]),
@@ -74,7 +76,7 @@ def calibrated(prediction: Prediction, x: np.ndarray, chosen: Any, bounds: np.nd
 def gradients(snapshot: Snapshot, dataset: Dataset) -> Details:
     """Every estimator's bias, cosine and noise at TEMPERATURES, of the final epoch's decoder on test images."""
     trainer, state = snapshot.trainer, snapshot.state
-    x = dataset.x_test[:MEASURED] / np.float32(255)
+    x = dataset.x_test[sample(len(dataset.x_test), MEASURED)] / np.float32(255)
     about = dict(k_active=int(state.knobs.k_active), draws=DRAWS)
     return [
         {"tau": tau, "estimator": name, **bias._asdict()}

@@ -111,6 +111,8 @@ def idle(config: Config, knobs: Mapping[str, Any], labelled: bool) -> dict[str, 
     elif config.curriculum.unlock_epochs and config.curriculum.unlock_epochs[-1] >= left:
         last, end = config.curriculum.unlock_epochs[-1], left
         why["curriculum"] = f"its last channels unlock at epoch {last}, and training ends at {end}"
+    if not config.curriculum.boost_epochs:
+        why["kl_boost_on_unlock"] = "curriculum.boost_epochs is 0"
     if not knobs["curriculum"]:
         why["kl_boost_on_unlock"] = "the curriculum is off"
     return why

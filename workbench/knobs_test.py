@@ -48,6 +48,7 @@ ALONE = dict.fromkeys(("tau", "router_recon", "beta_c", "w_inv", "w_mi", "w_labe
 CASES = {
     "nothing": (STAGES, {}, {}),
     "off": (STAGES, {"curriculum": False}, {"kl_boost_on_unlock": "the curriculum is off"}),
+    "no boost": (STAGES | {"curriculum.boost_epochs": 0}, {}, {"kl_boost_on_unlock": "boost_epochs is 0"}),
     "unlabelled": (STAGES | UNLABELLED, {}, {"w_label": "no training image has a label"}),
     "channel targets": (
         STAGES | {"objective.use_tau_classifier": False, "objective.label_target": "channel"},

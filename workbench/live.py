@@ -338,8 +338,9 @@ class LiveRun:
         columns, seconds = self._advance(self._steps_asked or self.pace.steps)
         taken = int(self.state.step) - before
         self._steps_asked = max(0, self._steps_asked - taken)
-        if int(self.state.step) % self.trainer.steps_per_epoch or not self.pace.steps_per_second:
-            self.pace.took(taken, seconds)  # an epoch's end may regroup, and takes no step's time
+        whole = taken == self.trainer.steps_per_epoch  # epochs so short that every chunk ends one
+        if whole or int(self.state.step) % self.trainer.steps_per_epoch or not self.pace.steps_per_second:
+            self.pace.took(taken, seconds)  # else an epoch's end, which may regroup, takes no step's time
         self.curves = with_chunk(self.curves, self.epoch, columns)
         done = self.epoch >= self.trainer.config.train.epochs
         if self._training and done:

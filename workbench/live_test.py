@@ -179,6 +179,15 @@ def test_the_speed_is_that_of_steps_and_not_of_what_an_epochs_end_does(screen, m
     assert len(ended) > 1 and all(step % live.trainer.steps_per_epoch for step in ended[1:])
 
 
+def test_the_speed_goes_on_being_measured_where_every_chunk_ends_an_epoch(screen, monkeypatch):
+    live, told = make(screen), []
+    monkeypatch.setattr(live.pace, "took", lambda steps, seconds: told.append(steps))
+    monkeypatch.setattr(type(live.pace), "steps", property(lambda pace: live.trainer.steps_per_epoch))
+    live.start()
+    screen.wait(lambda: screen.status == "finished")
+    assert told == [live.trainer.steps_per_epoch] * live.trainer.config.train.epochs
+
+
 # --- saved runs
 
 

@@ -17,11 +17,11 @@ def read(name: str, folder: Path = RESULTS) -> pl.DataFrame:
 
     Raises ValueError where the file holds something else.
     """
-    path, hashed = folder / f"{name}.csv", dict.fromkeys(("config_hash", "commit"), pl.String)  # of digits: no number
+    path, named = folder / f"{name}.csv", dict.fromkeys(("arm", "config_hash", "commit"), pl.String)  # also of digits
     if not path.exists():
         return pl.DataFrame()
     try:
-        rows = pl.read_csv(path, infer_schema_length=None, schema_overrides=hashed).fill_nan(None)
+        rows = pl.read_csv(path, infer_schema_length=None, schema_overrides=named).fill_nan(None)
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{path} is no table of results ({error}); restore it, or delete it to begin anew") from None
     if missing := [column for column in NAMED if column not in rows.columns]:

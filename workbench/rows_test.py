@@ -63,6 +63,12 @@ def test_a_damaged_file_of_rows_is_named(content, said, tmp_path):
         read("x", tmp_path)
 
 
+def test_an_arm_may_have_the_name_of_a_number(tmp_path):
+    for arm in ("0.5", "2"):
+        put(tmp_path / "x.csv", ONE | {"arm": arm}, {"mse": 0.5})
+    assert read("x", tmp_path)["arm"].to_list() == ["0.5", "2"]
+
+
 def test_a_figure_that_is_no_number_is_none(tmp_path):
     (tmp_path / "x.csv").write_text("arm,seed,config_hash,ence\na,1,f,NaN\na,2,g,0.5\n")
     assert read("x", tmp_path)["ence"].to_list() == [None, 0.5]

@@ -8,13 +8,13 @@ from jaxtyping import Float, Int
 from mixvae import Dataset, predict
 from mixvae import metrics as m
 from mixvae import tau_classifier as tau
-from mixvae.data import draw_labels
+from mixvae.data import draw_labels, sample
 from mixvae.inference import Prediction, chosen_latents, chosen_losses, cross_decoding, responsibilities, router_logits
 from mixvae.losses import kl_latents, kl_normal
 from mixvae.runs import Snapshot
 from mixvae.trainer import Trainer
 
-CROSSED = 1000  # images that are decoded by every channel
+CROSSED = 1000  # test images that are decoded by every channel
 
 
 def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
@@ -27,7 +27,8 @@ def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:
     """
     trainer, state = snapshot.trainer, snapshot.state
     prediction = predict(trainer.model, state, dataset.x_test)
-    crossed = cross_decoding(trainer.model, state.average, dataset.x_test[:CROSSED], state.knobs.k_active)
+    some = dataset.x_test[sample(len(dataset.x_test), CROSSED)]
+    crossed = cross_decoding(trainer.model, state.average, some, state.knobs.k_active)
     usage = np.bincount(prediction.channel, minlength=trainer.config.model.num_components) / len(dataset.x_test)
     pixels = dataset.x_test / np.float32(255)
     result = {

@@ -9,19 +9,20 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import jax
+import polars as pl
 
 from mixvae import Config, Dataset, load_dataset
 from mixvae.checkpoint import save
 from mixvae.config_file import dump_config
 from mixvae.ensemble import fit_together
-from mixvae.folder import write_atomically
+from mixvae.folder import locked, write_atomically
 from mixvae.runs import Snapshot, fit
 from workbench.cache import use_compilation_cache
 from workbench.cluster import on_cluster
 from workbench.details import Details
 from workbench.experiments import EXPERIMENTS
 from workbench.process import one_by_one
-from workbench.rows import RESULTS, of, put, read
+from workbench.rows import NAMED, RESULTS, of, put, read
 from workbench.scores import scores
 
 ROOT = Path(__file__).parent.parent
@@ -80,6 +81,9 @@ def sweep(
     the failures in `folder` until its job succeeds.
     """
     left = [job for job in todo if not finished(job, folder)]
+    for place in (folder, runs) if left else ():
+        with locked(place, wait=True):  # told before hours of training, not after
+            pass
     yield from ((job, None) for job in todo if job not in left)
     trained, again = groups(left, together), []
     calls = [([job.config for job in group], EXPERIMENTS[group[0].experiment].details) for group in trained]
@@ -120,6 +124,19 @@ def finished(job: Job, folder: Path) -> bool:
     """Whether a job's row is there."""
     rows = read(job.experiment, folder)
     return not rows.is_empty() and not rows.filter(of(job.named)).is_empty()
+
+
+def results(experiment: str, kind: str = "", folder: Path = RESULTS) -> pl.DataFrame:
+    """The rows of an experiment, or its `_details`, whose config is that of their arm and seed today.
+
+    Those of an earlier config are left out: they are of something else, and a sweep will replace them.
+    """
+    rows, arms = read(f"{experiment}{kind}", folder), EXPERIMENTS[experiment].arms
+    if rows.is_empty():
+        return rows
+    found = rows.select(NAMED).unique().filter(pl.col("arm").is_in([*arms]))
+    todays = [config_hash(arms[arm].config(seed)) for arm, seed in found.select("arm", "seed").iter_rows()]
+    return rows.join(found.filter(pl.col("config_hash") == pl.Series(todays, dtype=pl.String)), on=NAMED, how="semi")
 
 
 def groups(todo: list[Job], together: int) -> list[list[Job]]:

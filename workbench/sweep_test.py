@@ -80,6 +80,13 @@ def test_what_trains_together_is_of_one_arm_of_one_experiment():
     assert sweep.groups(todo, 2) == [[todo[0], todo[2]], [todo[1]], [todo[3]]]
 
 
+@pytest.mark.parametrize("blocked", ["rows", "runs"])
+def test_where_nothing_can_be_written_nothing_is_trained(blocked, small, tmp_path):
+    (tmp_path / blocked).write_text("a file, where a folder should be")
+    with pytest.raises(OSError, match=blocked):
+        list(sweep.sweep(sweep.jobs("small"), tmp_path / "rows", tmp_path / "runs"))
+
+
 def test_a_job_that_fails_is_kept_among_the_failures_until_it_succeeds(small, monkeypatch, tmp_path):
     def diverges(config):
         if config.model.conditioning == "film":
@@ -145,6 +152,18 @@ def test_a_table_shows_what_was_run_and_the_command_for_what_was_not(small, monk
     assert tables.cell(pl.DataFrame({"seconds": [None, 3.0, 5.0]}), "seconds") == "4 ± 1 (5), of 2"
     document = "before\n<!-- results: small -->\nold\n<!-- end -->\nafter\n"
     assert tables.filled(document, tmp_path) == f"before\n<!-- results: small -->\n{text}<!-- end -->\nafter\n"
+
+
+def test_rows_of_an_earlier_config_are_in_no_table_and_other_seeds_than_planned_are_counted_apart(
+    small, monkeypatch, tmp_path
+):
+    swept(monkeypatch, tmp_path, arms=["film"], seeds=[0, 42])
+    document = "<!-- results: small -->\n<!-- end -->"
+    assert "| film | 1 of 2, 1 more |" in tables.filled(document, tmp_path)
+    changed = SMALL._replace(arms={"film": Arm("plain", DIGITS | {"train.clip": 2.0})})
+    monkeypatch.setitem(EXPERIMENTS, "small", changed)
+    assert "| film | 0 of 2 |" in tables.filled(document, tmp_path)
+    assert sweep.results("small", "_details", tmp_path).is_empty() and sweep.read("small", tmp_path).height == 2
 
 
 def test_a_table_that_is_none_or_has_no_end_is_named_and_nothing_is_lost(small, tmp_path):

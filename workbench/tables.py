@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from mixvae.settings import nearest
 from workbench.experiments import EXPERIMENTS
-from workbench.rows import RESULTS, read
+from workbench.rows import RESULTS
+from workbench.sweep import results
 
 HEADER = re.compile(r"<!-- results: (\w+) -->[ \t]*\n")
 BLOCK = re.compile(rf"({HEADER.pattern})(?:(?!<!-- results:).)*?(<!-- end -->)", re.DOTALL)
@@ -30,7 +31,7 @@ def filled(document: str, folder: Path = RESULTS) -> str:
             raise ValueError(nearest(f"the experiment {header[1]!r} of a table", header[1], EXPERIMENTS))
         if not BLOCK.match(document, header.start()):
             raise ValueError(f"the table of {header[1]} has no end; close it with <!-- end -->")
-    return BLOCK.sub(lambda block: block[1] + table(block[2], read(block[2], folder)) + block[3], document)
+    return BLOCK.sub(lambda block: block[1] + table(block[2], results(block[2], folder=folder)) + block[3], document)
 
 
 def table(experiment: str, rows: pl.DataFrame) -> str:
@@ -44,8 +45,10 @@ def table(experiment: str, rows: pl.DataFrame) -> str:
     short = False
     for arm in plan.arms:
         mine = rows.filter(pl.col("arm") == arm) if not rows.is_empty() else rows
-        short |= len(mine) < plan.seeds
-        lines.append([arm, f"{len(mine)} of {plan.seeds}", *(cell(mine, figure) for figure in plan.figures)])
+        done = set(range(plan.seeds)) & set([] if mine.is_empty() else mine["seed"])
+        short |= len(done) < plan.seeds
+        seeds = f"{len(done)} of {plan.seeds}" + f", {len(mine) - len(done)} more" * (len(mine) > len(done))
+        lines.append([arm, seeds, *(cell(mine, figure) for figure in plan.figures)])
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     legend = "\nMean ± standard deviation over seeds (worst seed)."
     command = f" `python -m workbench sweep {experiment}` fills the seeds that are missing." if short else ""

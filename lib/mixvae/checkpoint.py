@@ -21,7 +21,7 @@ from mixvae.state import State
 from mixvae.trainer import Trainer
 
 MAGIC = "mixvae-run"
-VERSION = 5
+VERSION = 6
 CHECKPOINT, PREVIOUS, CONFIG = "run.msgpack", "previous.msgpack", "config.yaml"
 OWN_IMAGES = "bring the run's own images back, or choose another folder"
 

@@ -240,12 +240,10 @@ class Config:
         if self.curriculum.enabled and self.routing.k_active is not None:
             raise ValueError("curriculum.enabled sets the unlocked channels; leave routing.k_active out")
         unlocks = self.curriculum.unlock_epochs
-        left = self.train.epochs - self.train.starts_end
-        if self.curriculum.enabled and unlocks and unlocks[-1] >= left:
+        if self.curriculum.enabled and unlocks and unlocks[-1] >= self.train.epochs:
             raise ValueError(
                 f"curriculum.unlock_epochs={list(unlocks)} needs more than {unlocks[-1]} epochs of training, and "
-                f"train.epochs={self.train.epochs} less {self.train.starts_end} of starts and regroups leaves {left}: "
-                "the last channels would stay locked"
+                f"train.epochs={self.train.epochs}: the last channels would stay locked"
             )
         if self.train.starts and not (self.objective.w_inv or self.objective.w_mi):
             raise ValueError(
@@ -257,11 +255,15 @@ class Config:
                 f"train.self_label_epochs={self.train.self_label_epochs} teaches through objective.w_inv, which is 0; "
                 "raise it, or set train.self_label_epochs=0"
             )
-        if self.train.self_label_epochs and self.curriculum.enabled:
-            raise ValueError(
-                f"train.self_label_epochs={self.train.self_label_epochs} settles which channel each image is in, and "
-                "curriculum.enabled unlocks others; set train.self_label_epochs=0, or curriculum.enabled=False"
-            )
+        for key, does in (
+            ("starts", "trains routers of all channels"),
+            ("self_label_epochs", "settles which channel each image is in"),
+        ):
+            if getattr(self.train, key) and self.curriculum.enabled:
+                raise ValueError(
+                    f"train.{key}={getattr(self.train, key)} {does}, and curriculum.enabled begins others later; "
+                    f"set train.{key}=0, or curriculum.enabled=False"
+                )
         for key in ("use_tau_classifier", "w_label"):
             if getattr(self.objective, key) and not self.data.labels:
                 raise ValueError(

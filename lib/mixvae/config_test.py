@@ -138,11 +138,15 @@ def test_a_whole_number_will_do_where_a_number_is_asked():
         ),
         (
             lambda: Config(
-                train=TrainConfig(starts=1, epochs=32),
+                train=TrainConfig(starts=1),
                 objective=ObjectiveConfig(w_inv=1),
                 curriculum=CurriculumConfig(enabled=True),
             ),
-            r"unlock_epochs=\[0, 10, 20, 30\] .* train\.epochs=32 less 2 of starts and regroups leaves 30",
+            r"train\.starts=1 trains routers of all channels, .* set train\.starts=0, or curriculum\.enabled",
+        ),
+        (
+            lambda: Config(train=TrainConfig(epochs=30), curriculum=CurriculumConfig(enabled=True)),
+            r"unlock_epochs=\[0, 10, 20, 30\] .* train\.epochs=30: the last channels",
         ),
         (lambda: Config(objective=ObjectiveConfig(w_label=1)), r"objective\.w_label=1\.0 needs labels"),
         (lambda: Config(data=DataConfig(labels=6)), r"data\.labels=6 would .* objective\.use_tau_classifier=True"),

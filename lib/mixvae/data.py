@@ -96,6 +96,14 @@ def load_dataset(name_or_path: str | os.PathLike[str], *, validation: int = 0) -
     return Dataset(name, x_train, y_train, x_val, y_val, x_test, y_test, class_names)
 
 
+def sample(count: int, most: int) -> Int[np.ndarray, "m"]:
+    """Numbers below `count` in their order, all of them or `most`: always the same ones, drawn at random.
+
+    At equal distances they would be of one class where images are stored class by class in turn.
+    """
+    return np.sort(np.random.RandomState(0).permutation(count)[:most])
+
+
 def draw_labels(y: Int[np.ndarray, "n"], count: int, num_classes: int, seed: int) -> Int32[np.ndarray, "n"]:
     """The labels of `count` images chosen by `seed`, and -1 elsewhere: the labelled set of a semi-supervised run.
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixvae.data import draw_labels, load_dataset
+from mixvae.data import draw_labels, load_dataset, sample
 from mixvae.example_files import H, N, W, images, number_of, refuses, save_npz, write_idx_folder
 
 
@@ -180,6 +180,14 @@ def test_other_endings_and_no_name_are_refused(tmp_path):
 
 
 Y = np.random.RandomState(0).permutation(np.repeat(np.arange(10), 30)).astype(np.int32)
+
+
+@pytest.mark.parametrize(("count", "most"), [(0, 3), (7, 7), (7, 9), (6000, 500)])
+def test_a_sample_is_in_order_always_the_same_and_of_classes_in_turn_as_many_of_each(count, most):
+    some = sample(count, most)
+    assert len(some) == min(count, most) and (np.diff(some) > 0).all() and (sample(count, most) == some).all()
+    if len(some) == 500:
+        assert np.bincount(some % 10, minlength=10).min() > 30
 
 
 def test_ten_labels_of_ten_classes_are_one_each():

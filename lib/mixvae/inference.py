@@ -1,5 +1,6 @@
 """What a trained model says of images, in batches of one compiled size."""
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,11 +15,15 @@ from mixvae.on_disk import OnDisk
 from mixvae.routing import lock
 from mixvae.state import State
 
-BATCH = 500
+BATCH = 500  # images at once
+BATCH_BYTES = 2**26  # of large ones as many as weigh this, as floats
 
 
 class Prediction(NamedTuple):
-    """For N images, K channels, D latent dimensions; `sigma` is None with the standard head."""
+    """For N images, K channels, D latent dimensions; `sigma` is None with the standard head.
+
+    Where it is one an image it is [N, 1, 1, 1].
+    """
 
     responsibilities: Float[np.ndarray, "n k"]
     channel: Int[np.ndarray, "n"]
@@ -138,11 +143,12 @@ def _cross_decoded(model, params, x, k_active):
 
 
 def in_batches(function: Any, model: MixVAE, params: Any, x: UInt8[np.ndarray, "n h w c"], k_active: Any) -> Any:
-    """`function(model, params, pixels, k_active)` over batches of BATCH images, the last one padded, results joined."""
+    """`function(model, params, pixels, k_active)` over batches of one size, the last one padded, results joined."""
     x, parts = checked(model, x), []
-    for start in range(0, max(len(x), 1), BATCH):
-        part = np.asarray(x[start : start + BATCH])
-        padded = np.zeros((BATCH, *x.shape[1:]), np.float32)
+    size = max(1, min(BATCH, BATCH_BYTES // (4 * math.prod(x.shape[1:]))))
+    for start in range(0, max(len(x), 1), size):
+        part = np.asarray(x[start : start + size])
+        padded = np.zeros((size, *x.shape[1:]), np.float32)
         padded[: len(part)] = part / 255.0 if x.dtype == np.uint8 else part
         arrays = function(model, params, padded, k_active)
         parts.append(jax.tree.map(lambda a, part=part: np.asarray(a)[: len(part)], arrays))

@@ -15,6 +15,7 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from mixvae.data import sample
 from mixvae.inference import responsibilities, router_features
 from mixvae.model import MixVAE
 from mixvae.on_disk import OnDisk
@@ -33,8 +34,8 @@ FINE = Grain(24, 2.0)  # for one that is trained, by all images
 
 NEIGHBOURS = 5  # of an image
 ASKED = 100  # images of a part, at most
-AMONG = 6_000  # images, about, that neighbours are looked for among: of more, a kind's own stragglers are the nearest
-MOST = 60_000  # images, about, that have self-labels
+AMONG = 6_000  # images that neighbours are looked for among: of more, a kind's own stragglers are the nearest
+MOST = 60_000  # images that have self-labels
 
 
 def regrouped(
@@ -63,7 +64,7 @@ def self_labels(model: MixVAE, params: Any, x: UInt8[Array | OnDisk, "n h w c"],
     The others have -1.
     """
     x, labels = x if isinstance(x, OnDisk) else np.asarray(x), np.full(len(x), UNLABELLED, np.int32)
-    some = evenly(len(x), MOST)
+    some = sample(len(x), MOST)
     images = x[some]
     channel = responsibilities(model, params, images, k_active).argmax(1)
     features = router_features(model, params, images)
@@ -82,7 +83,7 @@ def regroup(
     Neighbours are those of a part's images among all other images [N, ...], by distance in pixels: its own crossed
     sevens are nearest to a crossed seven, and would say nothing of where they belong.
     """
-    moved, among = channel.copy(), evenly(len(images), AMONG)
+    moved, among = channel.copy(), sample(len(images), AMONG)
     others = jnp.asarray(flat(images[among]))
     for part in parts(features, channel, grain.parts):
         outside = np.isin(among, part, invert=True)
@@ -99,11 +100,6 @@ def regroup(
 def flat(images: np.ndarray | OnDisk) -> Shaped[np.ndarray, "n p"]:
     """The pixels of every image in a row; only here are those on disk read."""
     return np.asarray(images).reshape(len(images), -1)
-
-
-def evenly(count: int, most: int) -> Int[np.ndarray, "m"]:
-    """Numbers below `count` at equal distances, all of them or about `most`."""
-    return np.arange(0, count, max(1, round(count / most)))
 
 
 @jax.jit

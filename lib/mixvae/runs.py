@@ -10,7 +10,7 @@ import numpy as np
 
 from mixvae.checkpoint import CHECKPOINT, CONFIG, PREVIOUS, Row, load_aloud, save
 from mixvae.config import Config, Knobs
-from mixvae.config_file import load_config
+from mixvae.config_file import dump_config, load_config
 from mixvae.data import Dataset, draw_labels, load_dataset
 from mixvae.folder import locked, sweep_partials
 from mixvae.metrics import effective_channels
@@ -104,8 +104,15 @@ def epoch_row(trainer: Trainer, state: State, columns: dict[str, np.ndarray]) ->
 
 
 def resume(trainer: Trainer, folder: str | Path) -> tuple[State, list[Row]]:
-    """The last complete epoch in `folder`, or a fresh start where it holds none; what was half written is deleted."""
+    """The last complete epoch in `folder`, or a fresh start where it holds none; what was half written is deleted.
+
+    Raises ValueError rather than replace a config that somebody else wrote there.
+    """
+    folder = Path(folder)
     sweep_partials(folder)
-    if not any((Path(folder) / name).exists() for name in (CHECKPOINT, PREVIOUS)):
+    if not any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS)):
+        mine = folder / CONFIG
+        if mine.exists() and mine.read_text(encoding="utf-8") != dump_config(trainer.config):
+            raise ValueError(f"{mine} is not of this run, which would replace it; choose another folder")
         return trainer.init(), []
     return load_aloud(folder, trainer)

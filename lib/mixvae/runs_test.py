@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mixvae.checkpoint import CHECKPOINT, CONFIG, PREVIOUS, load, save
+from mixvae.config_file import dump_config
 from mixvae.example_runs import STAGES, UNLABELLED, files, same, tiny_config
 from mixvae.folder import locked
 from mixvae.runs import build_trainer, epoch_row, fit, open_run
@@ -22,7 +23,7 @@ PLATEAU = {
 }
 
 
-STARTS = STAGES | {"train.starts": 1, "train.start_epochs": 1, "curriculum.unlock_epochs": [0, 1]}
+STARTS = {"train.starts": 1, "train.start_epochs": 1}
 REGROUPS = STARTS | {"train.regroups": 1, "train.epochs": 4}
 SELF_LABELS = {"train.self_label_epochs": 1}
 
@@ -133,6 +134,16 @@ def test_a_folder_with_another_config_is_refused_and_left_as_it_was(dataset, fol
     with pytest.raises(ValueError, match=f"holds a run of another config, {differ}; choose another folder"):
         next(fit(other, dataset, folder))
     assert {name: (folder / name).read_bytes() for name in files(folder)} == before
+
+
+def test_a_config_that_somebody_wrote_is_not_replaced(config, dataset, tmp_path):
+    mine = tmp_path / CONFIG
+    mine.write_text("# mine\nmodel: {num_components: 3}\n")
+    with pytest.raises(ValueError, match=r"config\.yaml is not of this run, .* choose another folder"):
+        next(fit(config, dataset, tmp_path))
+    assert mine.read_text().startswith("# mine") and files(tmp_path) == {CONFIG}
+    mine.write_text(dump_config(config))  # as a run leaves it that was killed before its first checkpoint
+    next(fit(config, dataset, tmp_path))
 
 
 def test_open_run_gives_back_the_run(config, dataset, snapshots, folder):

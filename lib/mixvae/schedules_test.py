@@ -75,13 +75,13 @@ def test_every_start_and_what_follows_has_a_learning_rate_as_if_it_were_alone():
     np.testing.assert_allclose(learning_rate(at + 6, train), learning_rate(at, rest))
 
 
-def test_starts_train_the_router_alone_over_all_channels_and_the_curriculum_begins_with_the_vaes():
+def test_starts_train_the_router_alone_over_all_channels_and_a_curriculum_that_is_switched_on_begins_with_the_vaes():
     config = Config(
         train=TrainConfig(starts=1, start_epochs=2, epochs=9),
         objective=ObjectiveConfig(w_inv=1.0, w_evidence=0.5),
-        curriculum=CurriculumConfig(enabled=True, unlock_epochs=(0, 1, 2, 3)),
+        curriculum=CurriculumConfig(unlock_epochs=(0, 1, 2, 3)),
     )
-    stage = curriculum_start(config.curriculum)
+    stage = curriculum_start(config.curriculum)._replace(on=np.bool_(True))
     knobs = scheduled(config, stage, np.array([0.5, 1.5, 2.5]))
     np.testing.assert_array_equal(knobs.w_evidence, [0, 0, 0.5])
     np.testing.assert_array_equal(knobs.k_active, [10, 10, 1])

@@ -12,8 +12,9 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from mixvae import curriculum, tau_classifier
 from mixvae.config import LIVE, Config, Knobs
+from mixvae.data import sample
 from mixvae.epochs import Epoch, EpochOnDisk
-from mixvae.inference import chosen_losses, responsibilities
+from mixvae.inference import BATCH, chosen_losses, responsibilities
 from mixvae.invariance import router_objective
 from mixvae.model import MixVAE, build_model
 from mixvae.objective import build_objective
@@ -37,8 +38,8 @@ from mixvae.step import (
 )
 from mixvae.tau_classifier import UNLABELLED
 
-JUDGED = 5000  # training images, about, by which starts are compared, and the parents of newcomers chosen
-JUDGED_BYTES = 2**26  # at most, about: as floats, with a view of each, they take sixteen times as much
+JUDGED = 5000  # training images by which starts are compared, and the parents of newcomers chosen
+JUDGED_BYTES = 2**26  # at most: as floats, with a view of each, they take sixteen times as much
 
 
 class Trainer:
@@ -75,8 +76,8 @@ class Trainer:
         self.spread = over_devices(size)
         on_disk = isinstance(x_train, OnDisk)
         self.x_train = x_train if on_disk else everywhere(jnp.asarray(x_train), self.spread)
-        size_of_all = math.prod(x_train.shape)
-        self.judged = np.asarray(x_train[:: max(1, len(x_train) // JUDGED, size_of_all // JUDGED_BYTES)])
+        most = max(1, min(JUDGED, JUDGED_BYTES // math.prod(x_train.shape[1:])))
+        self.judged = np.asarray(x_train[sample(len(x_train), most)])
         self.x_val = x_train[:0] if x_val is None else x_val
         self.steps_per_epoch = len(x_train) // size
         self._epoch = (None, None, None)
@@ -113,7 +114,7 @@ class Trainer:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of about JUDGED of the training images, by which a saved run knows them again."""
+        """SHA-256 of the JUDGED training images, by which a saved run knows them again."""
         return hashlib.sha256(self.judged.tobytes()).hexdigest()
 
     def epoch(self, state: State) -> float:
@@ -189,10 +190,12 @@ class Trainer:
     def recount(self, state: State) -> State:
         """`state` with the tau counts taken afresh from the labelled images, if a tau-classifier is wanted."""
         known = np.flatnonzero((self.labels >= 0) & self.counts_labels)
-        q = np.zeros((0, self.config.model.num_components), np.float32)
+        q, labels = np.zeros((0, self.config.model.num_components), np.float32), self.labels[:0]
         if len(known):
-            q = responsibilities(self.model, state.average, self.x_train[known], state.knobs.k_active)
-        counts = tau_classifier.count(q, self.labels[known], self.num_classes, self.config.objective.alpha0)
+            filled = np.resize(known, -(-len(known) // BATCH) * BATCH)  # another number of labels compiles nothing
+            labels = np.where(np.arange(len(filled)) < len(known), self.labels[filled], UNLABELLED)
+            q = responsibilities(self.model, state.average, self.x_train[filled], state.knobs.k_active)
+        counts = tau_classifier.count(q, labels, self.num_classes, self.config.objective.alpha0)
         return state._replace(tau_counts=np.asarray(counts, np.float32))
 
     def advance(self, state: State, steps: int | None = None) -> tuple[State, dict[str, np.ndarray]]:
@@ -301,7 +304,7 @@ class Trainer:
         return self.recount(state)
 
     def judge(self, state: State, columns: dict[str, np.ndarray]) -> float:
-        """The loss by which a plateau is told, nats: of the validation images, else of about JUDGED training images."""
+        """The loss by which a plateau is told, nats: of the validation images, else of the JUDGED training images."""
         if not state.curriculum.on or self.config.curriculum.unlock_epochs is not None:
             return math.nan
         return float(columns["validation_loss"][0]) if len(self.x_val) else self.evidence_loss(state, self.judged)
@@ -332,7 +335,7 @@ class Trainer:
         return state._replace(self_labels=self_labels(self.model, state.average, self.x_train, state.knobs.k_active))
 
     def label_free_loss(self, state: State) -> float:
-        """w_inv inv - w_mi (2 H - h), nats, of about JUDGED training images by the averaged weights.
+        """w_inv inv - w_mi (2 H - h), nats, of the JUDGED training images by the averaged weights.
 
         Starts and seeds are compared by it: lower is better. The weights are the config's, the views always the same.
         """
@@ -343,7 +346,7 @@ class Trainer:
         return float(weights.w_inv * terms.inv - weights.w_mi * (2 * terms.H - terms.h))
 
     def judged_views(self) -> tuple[Float[np.ndarray, "n h w c"], Float[np.ndarray, "n h w c"]]:
-        """About JUDGED training images, and a view of each."""
+        """The JUDGED training images, and a view of each."""
         x = self.judged / np.float32(255)
         return x, np.clip(self.objective.view(jax.random.PRNGKey(0), x), 0, 1)
 

@@ -24,13 +24,23 @@ def make(**settings) -> Trainer:
 CONVOLUTIONS = {"model.encoder": "conv", "model.decoder": "conv", "model.width": 2, "model.hidden": 6}
 
 
+PLATEAU = {  # at which the loss always stands: channels are unlocked after the first and the second epoch
+    "curriculum.enabled": True,
+    "curriculum.k_active_schedule": [1, 3, 5],
+    "curriculum.unlock_epochs": None,
+    "curriculum.patience": 1,
+    "curriculum.cooldown": 0,
+    "curriculum.min_delta": 1e6,
+}
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         STAGES | CONVOLUTIONS,
         {"objective.w_label": 5.0},
         {"train.starts": 1, "train.regroups": 1, "train.start_epochs": 1},
-        {"curriculum.enabled": True, "curriculum.k_active_schedule": [1, 3, 5], "curriculum.unlock_epochs": None},
+        PLATEAU,
         {"train.self_label_epochs": 1},
     ],
     ids=["conv", "labels", "starts", "plateau", "self-labels"],
