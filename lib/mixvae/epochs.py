@@ -5,7 +5,7 @@ import numpy as np
 
 from mixvae.step import Data
 
-WINDOW = 64  # steps; a call maps XLA's memory anew, and two windows of bytes weigh less than what a step holds
+WINDOW = 64  # steps; a call maps XLA's memory anew, and two windows of small images weigh less than what a step holds
 
 
 class Epoch:

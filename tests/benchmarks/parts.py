@@ -61,7 +61,7 @@ def checkpoints(trainer: Trainer, state: State, folder: Path) -> dict[str, Calla
     """Saving a run with a history of the config's epochs, then loading it."""
     _, columns = trainer.advance(state, 1)
     history = [epoch_row(trainer, state, columns)] * trainer.config.train.epochs
-    saving = partial(save, folder, trainer.config, state, history)
+    saving = partial(save, folder, trainer, state, history)
     return {"saving a checkpoint": saving, "loading a checkpoint": lambda: load(folder, trainer)[0].params}
 
 

@@ -84,7 +84,7 @@ function render({ model, el }) {
     const awaited = moment >= 0 && Math.abs((next?.epoch ?? 0) - moments[moment].epoch) > EPOCH; // its answer is under way
     if (next !== frame && !awaited) receive(next);
     fresh = false;
-    plan = layout(Math.max(160, Math.floor(root.clientWidth)), frame?.k ?? 10);
+    plan = layout(Math.max(160, Math.floor(root.getBoundingClientRect().width)), frame?.k ?? 10); // clientWidth rounds up
     const status = model.get("status");
     dress(plan.radius);
     resize(plan);
