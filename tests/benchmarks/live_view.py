@@ -63,7 +63,7 @@ HOVER = """async (canvas, moves) => {
   const told = canvas.parentNode.querySelector(".cv-tip .cv-told"), box = canvas.getBoundingClientRect(), waits = [];
   for (let i = 0; i < moves; i++) {
     const before = told.textContent, start = performance.now();
-    const at = { clientX: box.x + 30 + 2 * i, clientY: box.y + 60 + (i % 7) };
+    const at = { isPrimary: true, clientX: box.x + 30 + 2 * i, clientY: box.y + 60 + (i % 7) };
     canvas.dispatchEvent(new PointerEvent("pointermove", at));
     while (told.textContent === before) await new Promise(requestAnimationFrame);
     waits.push(performance.now() - start);
