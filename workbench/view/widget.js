@@ -63,7 +63,8 @@ function render({ model, el }) {
     redraw();
   };
   const toggle = (label, alone) => {
-    const { names, labels } = look.points, every = [...names.keys(), ...(labels.includes(-1) ? [-1] : [])], only = every.filter((other) => other !== label);
+    const { names, labels } = look.points, every = [...names.keys(), ...(labels.includes(-1) ? [-1] : [])];
+    const only = every.filter((other) => other !== label);
     const isOnly = only.every((other) => look.hidden.has(other)) && !look.hidden.has(label);
     const others = [...look.hidden].filter((other) => other !== label);
     hide(alone ? (isOnly ? [] : only) : look.hidden.has(label) ? others : [...others, label]);
