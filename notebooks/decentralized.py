@@ -4,6 +4,10 @@ __generated_with = "0.25.2"
 app = marimo.App(width="full", app_title="Decentralized latents")
 
 with app.setup(hide_code=True):
+    import gc
+
+    gc.disable()  # what is imported stays, and is not searched for garbage again and again
+
     import altair as alt
     import marimo as mo
 
@@ -22,10 +26,19 @@ with app.setup(hide_code=True):
     alt.data_transformers.disable_max_rows()
     use_compilation_cache()
     keep_freed_memory()
+    gc.freeze()
+    gc.enable()
 
 
 @app.cell(hide_code=True)
-def _(buttons, planes):
+def _(live, view):
+    buttons = [
+        mo.ui.button(label="Train", kind="success", on_click=lambda _: live.start()),
+        mo.ui.button(label="Pause", on_click=lambda _: live.pause()),
+        mo.ui.button(label="Step", on_click=lambda _: live.step()),
+        mo.ui.button(label="Reset", on_click=lambda _: live.reset()),
+    ]
+    planes = mo.ui.anywidget(view)
     head = mo.hstack([mo.md("### Decentralized latents"), mo.hstack(buttons, justify="end")], align="center")
     controls.page(head, planes)
     return
@@ -50,14 +63,8 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _():
-    given, set_given = mo.state(False)  # whether labels were given by hand, which no cell hears of
-    return given, set_given
-
-
-@app.cell(hide_code=True)
 def _(channels, config, fault, frame_rate, given, knobs, noted, release, start, structure):
-    _ = noted()  # a note beside a knob came or went
+    _ = noted()  # runs this cell again
     panel = [
         mo.Html("<div><b>Structure</b> · a change builds a new model</div>"),
         mo.vstack([*structure.elements.values(), channels], gap=0.2),
@@ -84,23 +91,6 @@ def _(again, beside, config, others, start, unreadable):
 
 
 @app.cell(hide_code=True)
-def _():
-    rows, points = sweep.results("separation"), sweep.results("separation", "_details")
-    arms = ("decentralized", "shared")
-    answers = [
-        f"- {tables.verdict(rows, figure, *(arm + objective for arm in arms))}"
-        for objective in ("", ", label-free")
-        for figure in ("plane_separation", "clustering_accuracy")
-    ]
-    said = mo.md(
-        f"{EXPERIMENTS['separation'].question}\n\n{tables.table('separation', rows)}\n" + "\n".join(answers) + "\n\n"
-        "Live: set *layout* to *shared*, press Train, and compare."
-    )
-    mo.accordion({"Experiment 1": mo.vstack([said, *([] if points.is_empty() else [charts.planes_chart(points)])])})
-    return
-
-
-@app.cell(hide_code=True)
 def _(live, measure, measured, while_open):
     _ = while_open.value  # a tick runs this cell again
     tau, k_active = float(live.state.knobs.tau), int(live.state.knobs.k_active)
@@ -117,9 +107,39 @@ def _(live, measure, measured, while_open):
 
 @app.cell(hide_code=True)
 def _():
+    start = watched_config()
+    dataset = load_dataset(start.data.name, validation=start.data.validation)
+    saved = open_run(SHOWCASE, dataset)
+    view = ChannelView()
+    begun = LiveRun(view, dataset)
+    begun.show(saved, then=start, film=load_film(SHOWCASE))
+    return begun, dataset, saved, start, view
+
+
+@app.cell(hide_code=True)
+def _(start):
+    structure = controls.structural_panel(start)
+    channels = controls.channels_field(start)
+    frame_rate = mo.ui.slider(*FRAME_RATES, value=10, label="frames a second", show_value=True)
+    release = mo.ui.button(label="all knobs back on schedule")
+    noted, note = mo.state(0)  # how often a note beside a knob came or went
+    given, set_given = mo.state(False)  # whether labels were given by hand, which no cell hears of
+    again = mo.ui.button(label="look for runs again")
     measure = mo.ui.run_button(label="measure")
     while_open = mo.ui.refresh(["1s", "2s", "5s"], default_interval="2s", label="charts every")  # off the page, no tick
-    return measure, while_open
+    return (
+        again,
+        channels,
+        frame_rate,
+        given,
+        measure,
+        note,
+        noted,
+        release,
+        set_given,
+        structure,
+        while_open,
+    )
 
 
 @app.cell(hide_code=True)
@@ -131,20 +151,6 @@ def _(live, measure):
         about = mo.md(inside.words(meter) if meter else unmeasured)
         measured = mo.vstack([*([inside.meter_chart(inside.meter_frame(meter))] if meter else []), about])
     return (measured,)
-
-
-@app.cell(hide_code=True)
-def _():
-    start = watched_config()
-    dataset = load_dataset(start.data.name, validation=start.data.validation)
-    saved = open_run(SHOWCASE, dataset)
-    return dataset, saved, start
-
-
-@app.cell(hide_code=True)
-def _():
-    again = mo.ui.button(label="look for runs again")
-    return (again,)
 
 
 @app.cell(hide_code=True)
@@ -165,34 +171,9 @@ def _(live, others):
 
 
 @app.cell(hide_code=True)
-def _(dataset, saved, start):
-    view = ChannelView()
-    live = LiveRun(view, dataset)
-    live.show(saved, then=start, film=load_film(SHOWCASE))
-    if not live.settled(600):  # seconds; a server whose other pages train has little time for one more
-        raise RuntimeError(f"the saved run did not come on screen: {view.status}")
-    return live, view
-
-
-@app.cell(hide_code=True)
-def _(start):
-    structure = controls.structural_panel(start)
-    channels = controls.channels_field(start)
-    frame_rate = mo.ui.slider(*FRAME_RATES, value=10, label="frames a second", show_value=True)
-    release = mo.ui.button(label="all knobs back on schedule")
-    return channels, frame_rate, release, structure
-
-
-@app.cell(hide_code=True)
-def _():
-    noted, note = mo.state(0)
-    return note, noted
-
-
-@app.cell(hide_code=True)
-def _(channels, live, note, release, start):
+def _(begun, channels, note, release, start):
     _ = release.value  # a press makes the panel anew
-    knobs = controls.LivePanel(start, channels.value, live.follow, renew=lambda: note(lambda times: times + 1))
+    knobs = controls.LivePanel(start, channels.value, begun.follow, renew=lambda: note(lambda times: times + 1))
     return (knobs,)
 
 
@@ -200,6 +181,14 @@ def _(channels, live, note, release, start):
 def _(channels, start, structure):
     config, fault = configured(start, structure.value, channels.value)
     return config, fault
+
+
+@app.cell(hide_code=True)
+def _(begun, view):
+    live = begun  # once the saved run is on screen: the panel comes meanwhile, as planes beside it are narrower
+    if not live.settled(600):  # seconds; a server whose other pages train has little time for one more
+        raise RuntimeError(f"the saved run did not come on screen: {view.status}")
+    return (live,)
 
 
 @app.cell(hide_code=True)
@@ -212,6 +201,23 @@ def _(config, frame_rate, knobs, live):
 
 
 @app.cell(hide_code=True)
+def _():
+    rows, points = sweep.results("separation"), sweep.results("separation", "_details")
+    arms = ("decentralized", "shared")
+    answers = [
+        f"- {tables.verdict(rows, figure, *(arm + objective for arm in arms))}"
+        for objective in ("", ", label-free")
+        for figure in ("plane_separation", "clustering_accuracy")
+    ]
+    said = mo.md(
+        f"{EXPERIMENTS['separation'].question}\n\n{tables.table('separation', rows)}\n" + "\n".join(answers) + "\n\n"
+        "Live: set *layout* to *shared*, press Train, and compare."
+    )
+    mo.accordion({"Experiment 1": mo.vstack([said, *([] if points.is_empty() else [charts.planes_chart(points)])])})
+    return
+
+
+@app.cell(hide_code=True)
 def _(live, saved, view):
     if mo.app_meta().mode == "script":
         live.step(5)
@@ -219,23 +225,6 @@ def _(live, saved, view):
             raise RuntimeError(f"five steps were asked for: {view.status}")
         print(f"{view.status} after {live.state.step} steps; before that, a saved run of {len(saved.history)} epochs")
     return
-
-
-@app.cell(hide_code=True)
-def _(live):
-    buttons = [
-        mo.ui.button(label="Train", kind="success", on_click=lambda _: live.start()),
-        mo.ui.button(label="Pause", on_click=lambda _: live.pause()),
-        mo.ui.button(label="Step", on_click=lambda _: live.step()),
-        mo.ui.button(label="Reset", on_click=lambda _: live.reset()),
-    ]
-    return (buttons,)
-
-
-@app.cell(hide_code=True)
-def _(view):
-    planes = mo.ui.anywidget(view)
-    return (planes,)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import altair as alt
 import marimo as mo
 import numpy as np
 import polars as pl
-import scipy
 from jaxtyping import Float
 from PIL import Image
+from scipy.special import stdtrit
 
 from mixvae import fit, load_dataset
 from mixvae.config_file import override
@@ -47,7 +47,7 @@ def seeds_frame(rows: pl.DataFrame, figures: tuple[str, ...], arms: list[str]) -
     )
     value = pl.col("value")
     spread = long.group_by("arm", "figure").agg(mean=value.mean(), n=pl.len(), error=value.std() / value.len().sqrt())
-    quantile = [float(scipy.stats.t.ppf(0.975, n - 1)) if n > 1 else None for n in spread["n"]]
+    quantile = [float(stdtrit(n - 1, 0.975)) if n > 1 else None for n in spread["n"]]
     half = pl.Series("half", quantile, dtype=pl.Float64) * spread["error"]
     spread = spread.select("arm", "figure", "mean", low=spread["mean"] - half, high=spread["mean"] + half)
     return long.join(spread, on=["arm", "figure"])

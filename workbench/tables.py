@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import scipy
 from jaxtyping import Float
+from scipy.special import stdtrit
 
 from mixvae.settings import nearest
 from workbench.experiments import EXPERIMENTS
@@ -82,7 +82,7 @@ def compared(rows: pl.DataFrame, figure: str, arm: str, other: str) -> tuple[flo
     """
     pairs = paired(rows, figure, arm, other)
     difference, n = (pairs[:, 0] - pairs[:, 1]), len(pairs)
-    half = scipy.stats.t.ppf(0.975, n - 1) * difference.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
+    half = stdtrit(n - 1, 0.975) * difference.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
     return float(difference.mean()) if n else math.nan, float(half), n
 
 
