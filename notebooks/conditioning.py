@@ -8,7 +8,7 @@ with app.setup(hide_code=True):
     import marimo as mo
     import numpy as np
 
-    from mixvae import build_decoder, load_dataset, predict
+    from mixvae import build_decoder, load_config, load_dataset, predict
     from mixvae.inference import chosen_latents
     from mixvae.runs import open_run
     from workbench import answers, sweep, tables
@@ -90,7 +90,8 @@ def _(rows):
 
 @app.cell(hide_code=True)
 def _():
-    dataset = load_dataset("mnist")
+    config = load_config(SHOWCASE / "config.yaml")
+    dataset = load_dataset(config.data.name, validation=config.data.validation)
     saved = open_run(SHOWCASE, dataset)
     model, state = saved.trainer.model, saved.state
     prediction = predict(model, state, dataset.x_test)

@@ -5,6 +5,7 @@ app = marimo.App(width="full", app_title="Decentralized latents")
 
 with app.setup(hide_code=True):
     import gc
+    from functools import partial
 
     gc.disable()  # what is imported stays, and is not searched for garbage again and again
 
@@ -26,7 +27,6 @@ with app.setup(hide_code=True):
     alt.data_transformers.disable_max_rows()
     use_compilation_cache()
     keep_freed_memory()
-    gc.freeze()
     gc.enable()
 
 
@@ -72,20 +72,22 @@ def _(channels, config, fault, frame_rate, given, knobs, noted, release, start, 
         mo.Html("<div><b>Live</b> · moves while training</div>"),
         knobs.drawn(config, bool(start.data.labels) or given()),
         release,
-        frame_rate,
+        *frame_rate,
     ]
     mo.sidebar(mo.vstack(panel, gap=0.4).style(flex="none"), width="22rem")
     return
 
 
 @app.cell(hide_code=True)
-def _(again, beside, config, others, start, unreadable):
+def _(again, beside, config, others, unreadable):
     parts = [mo.hstack([others, again], justify="start")]
     if unreadable:
         parts.append(mo.callout(unreadable, kind="warn"))
     if beside:
-        different = compare.differences(config or start, beside.config)
-        parts += [mo.ui.anywidget(beside.view), mo.ui.table(different, selection=None, label="settings that differ")]
+        parts.append(mo.ui.anywidget(beside.view))
+    if beside and config:
+        different = compare.differences(config, beside.config)
+        parts.append(mo.ui.table(different, selection=None, label="settings that differ, live knobs left aside"))
     mo.accordion({"Compare with another run": mo.vstack(parts)})
     return
 
@@ -94,10 +96,11 @@ def _(again, beside, config, others, start, unreadable):
 def _(live, measure, measured, while_open):
     _ = while_open.value  # a tick runs this cell again
     tau, k_active = float(live.state.knobs.tau), int(live.state.knobs.k_active)
-    soft = inside.weights_frame(live.points.logits, live.points.noise, tau, k_active)
+    estimator = live.trainer.config.routing.estimator
+    soft = inside.weights_frame(live.points.logits, live.points.noise, tau, k_active, estimator)
     in_use, of = inside.effective_frame(live.curves), live.trainer.config.model.num_components
     moving = [
-        charts.Redrawn(inside.weights_chart, soft, round(tau, 3)),
+        charts.Redrawn(inside.weights_chart, soft, round(tau, 3), estimator),
         charts.Redrawn(inside.effective_chart, in_use, of),
     ]
     rows_inside = [mo.hstack(moving, justify="start", wrap=True), mo.hstack([measure, while_open], justify="start")]
@@ -117,10 +120,11 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(start):
+def _(begun, start):
     structure = controls.structural_panel(start)
     channels = controls.channels_field(start)
-    frame_rate = mo.ui.slider(*FRAME_RATES, value=10, label="frames a second", show_value=True)
+    told = {"label": "frames a second", "show_value": True, "on_change": partial(setattr, begun.pace, "max_fps")}
+    frame_rate = [mo.ui.slider(*FRAME_RATES, value=begun.pace.max_fps, **told)]  # in a list: a move runs no cell
     release = mo.ui.button(label="all knobs back on schedule")
     noted, note = mo.state(0)  # how often a note beside a knob came or went
     given, set_given = mo.state(False)  # whether labels were given by hand, which no cell hears of
@@ -143,7 +147,8 @@ def _(start):
 
 
 @app.cell(hide_code=True)
-def _(live, measure):
+def _(config, live, measure):
+    _ = config  # what was measured is of another model once it changes
     measured = mo.md("Bias and noise of every estimator at the present tau, in some seconds.")
     if measure.value:
         with mo.status.spinner("measuring the estimators"):
@@ -154,8 +159,8 @@ def _(live, measure):
 
 
 @app.cell(hide_code=True)
-def _(again):
-    _ = again.value
+def _(again, live):
+    _ = again.value, live  # after the first picture: there may be many
     others = mo.ui.dropdown(compare.saved_runs(), label="planes of", allow_select_none=True)
     return (others,)
 
@@ -186,14 +191,13 @@ def _(channels, start, structure):
 @app.cell(hide_code=True)
 def _(begun, view):
     live = begun  # once the saved run is on screen: the panel comes meanwhile, as planes beside it are narrower
-    if not live.settled(600):  # seconds; a server whose other pages train has little time for one more
+    if not live.settled(600) or live.error:  # seconds; a server whose other pages train has little time for one more
         raise RuntimeError(f"the saved run did not come on screen: {view.status}")
     return (live,)
 
 
 @app.cell(hide_code=True)
-def _(config, frame_rate, knobs, live):
-    live.pace.max_fps = frame_rate.value
+def _(config, knobs, live):
     if config:
         live.configure(config)
         live.follow(knobs.value)

@@ -330,7 +330,9 @@ def bias_frames(sharpness: float, sigma: float) -> tuple[dict[str, pl.DataFrame]
 def bias_figure(tau: float, pixel: int, **rest: float) -> mo.Html:
     """Bias and noise over tau, and the mean gradient of one image."""
     (frames, gradients), at = bias_frames(**rest), theory.TAUS.index(tau)
-    bias = frames["relative"].with_columns(frames["error"]["straight-through"].alias("standard error"))
+    bias = frames["relative"].with_columns(
+        frames["error"]["straight-through"].alias("standard error, straight-through")
+    )
     noise = frames["noise"]
     means = {name: each[at, :, pixel].mean(0) for name, each in gradients.items()}
     (_, *biases, _), (_, *noises) = bias.row(at), noise.row(at)

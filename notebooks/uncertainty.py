@@ -11,7 +11,9 @@ with app.setup(hide_code=True):
     import polars.selectors as cs
     from scipy import ndimage
 
-    from mixvae import load_dataset, predict
+    from mixvae import load_dataset, predict, tau_classifier
+    from mixvae.data import sample
+    from mixvae.inference import router_logits
     from mixvae.runs import open_run
     from workbench import answers, sweep, tables
     from workbench.cache import use_compilation_cache
@@ -141,8 +143,8 @@ def _():
 def _(dataset, saved):
     surest = None
     if saved:
-        _q = predict(saved.trainer.model, saved.state, dataset.x_test[:2000]).responsibilities
-        surest = dataset.x_test[np.argmax(_q, axis=0)] / np.float32(255)
+        _logits = router_logits(saved.trainer.model, saved.state.average, dataset.x_test)
+        surest = dataset.x_test[tau_classifier.surest(_logits)] / np.float32(255)
     return (surest,)
 
 
@@ -175,7 +177,7 @@ def _(angle, saved, surest):
 def _(dataset, saved):
     _rows = []
     if saved:
-        _x = dataset.x_test[:500] / np.float32(255)
+        _x = dataset.x_test[sample(len(dataset.x_test), 500)] / np.float32(255)
         _noise = np.random.default_rng(0).uniform(size=_x.shape).astype(np.float32)
         _inputs = {f"turned by {a}°": rotated(_x, a) for a in (0, 30, 60, 90, 180)}
         _inputs |= {"negatives, 1 - x": 1 - _x, "uniform noise": _noise}

@@ -140,7 +140,8 @@ def test_keys_zoom_and_pan_and_escape_ends_a_lasso(page):
     page.mouse.move(box["x"] + 120, box["y"] + 130, steps=4)
     page.keyboard.press("Escape")
     page.mouse.up()
-    wait_for(lambda: page.locator(".cv-chosen").inner_text().startswith("Drag around"), 20, "no selection")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # painted by now
+    assert page.locator(".cv-chosen").inner_text().startswith("Drag around")
 
 
 def ink(page) -> list[int]:
@@ -299,9 +300,9 @@ def test_two_pages_do_not_disturb_each_other_and_closing_one_ends_its_run(url, p
     wait_for(ended(second).with_name("watched").exists, 20, "word of the second page's first picture")
     second.get_by_role("slider").nth(0).press("ArrowRight")
     wait_for(lambda: paints(second)[-1].tau == pytest.approx(1.1), 20, "the second page's tau")
+    step, gone = paints(page)[-1].step, ended(page)
     second.get_by_role("button", name="Step").click()
     wait_for(lambda: paints(second)[-1].step == 1, 120, "the second page's first step")
-    step, gone = paints(page)[-1].step, ended(page)
     wait_for(lambda: paints(page)[-1].step > step, 20, "further steps of the first page")
     assert {frame.tau for frame in paints(page)} == {1.0} and status(second) == "paused" and not gone.exists()
     page.close()

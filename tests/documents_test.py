@@ -12,7 +12,9 @@ from workbench.channel_view import SCRIPTS
 
 DOCUMENTS = sorted(
     ROOT / name
-    for name in subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    for name in subprocess.run(
+        ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
 )
 TABLES = {"## The library": ROOT / "lib" / "mixvae", "## The workbench": ROOT / "workbench"}
 ARCHITECTURE = (ROOT / "lib" / "ARCHITECTURE.md").read_text(encoding="utf-8")

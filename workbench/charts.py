@@ -127,9 +127,9 @@ def terms_chart(frame: Rows, several: bool = False, height: int = 42, width: int
 
 
 def usage_chart(frame: Rows, height: int = 112, width: int = 170) -> alt.Chart:
-    """Each channel's share of the images over the epochs."""
+    """Each channel's mean responsibility over the epochs."""
     return (
-        alt.Chart(frame, title=title("Share of the images by channel"))
+        alt.Chart(frame, title=title("Mean q(c|x) by channel"))
         .mark_area(stroke="white", strokeWidth=0.3)
         .encode(
             x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickCount=5, grid=False)),

@@ -11,8 +11,9 @@ from mixvae.runs import open_run
 from workbench.channel_view import ChannelView
 from workbench.film import Film, load_film
 from workbench.live import LiveRun
+from workbench.presets import SHOWCASE
 from workbench.saved import show_film, show_saved
-from workbench.sweep import ROOT, RUNS
+from workbench.sweep import RUNS
 
 PAST = "this run, earlier"
 
@@ -29,7 +30,7 @@ class Beside:
         self.view.close_with(self)
 
 
-def saved_runs(folders: tuple[Path, ...] = (ROOT / "data" / "showcase", RUNS)) -> dict[str, Path | str]:
+def saved_runs(folders: tuple[Path, ...] = (SHOWCASE, RUNS)) -> dict[str, Path | str]:
     """Every saved run in these folders, by a name that tells it from the others, after the live run's own past."""
     found = [(path.parent, folder.parent) for folder in folders for path in sorted(folder.rglob(CHECKPOINT))]
     return {PAST: PAST} | {described(folder, home): folder for folder, home in found}

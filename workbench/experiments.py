@@ -77,7 +77,11 @@ EXPERIMENTS = {
     "label_free": Experiment(
         "How well do ten channels become ten classes without a label, in every seed?",
         10,
-        {"fast": Arm("fast"), "label_free": Arm("label_free")},
+        {
+            "fast": Arm("fast"),
+            "router alone": Arm("fast", {"objective.w_evidence": 0.0}),
+            "label_free": Arm("label_free"),
+        },
         ("clustering_accuracy", "nmi", "active_channels", "accuracy_one_per_class", "accuracy_asked", "seconds"),
     ),
     "fashion": Experiment(

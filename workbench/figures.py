@@ -106,7 +106,7 @@ def png(image: Float[np.ndarray, "h w c"], zoom: int) -> str:
 def simplex(points: pl.DataFrame, name: str, field: pl.DataFrame | None = None, side: int = 270) -> alt.LayerChart:
     """Responsibilities q0, q1, q2 of three channels as points of a triangle.
 
-    Points are coloured by `chosen`, or lie on a `field` that has `nats` for its own.
+    Points are coloured by `chosen`, "channel 0" to "channel 2", or lie on a `field` that has `nats` for its own.
     """
     place = {
         "x": alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-0.05, 1.05])),
@@ -121,7 +121,7 @@ def simplex(points: pl.DataFrame, name: str, field: pl.DataFrame | None = None, 
         layers.append(cells.encode(**place, color=nats, tooltip=[*told, alt.Tooltip("nats:Q", format=".3f")]))
         layers.append(dots.mark_circle(size=140, color=COLOURS[1], opacity=1, stroke="white", strokeWidth=1.5))
     else:
-        chosen = coloured("chosen", sorted(points["chosen"].unique()))
+        chosen = coloured("chosen", [f"channel {k}" for k in range(3)])  # also those that no point has
         layers.append(dots.mark_circle(size=14, opacity=0.8).encode(color=chosen))
     edges = pl.DataFrame(CORNERS[[0, 1, 2, 0]], schema=["x", "y"]).with_row_index("i")
     layers.append(alt.Chart(edges).mark_line(color=INK, strokeWidth=1).encode(**place, order="i:Q"))

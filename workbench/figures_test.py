@@ -73,8 +73,10 @@ def test_the_grid_lies_all_over_the_simplex_and_off_its_edges():
 
 def test_points_of_a_simplex_are_coloured_by_choice_or_lie_on_a_field():
     points = pl.DataFrame([(0.2, 0.3, 0.5), (1.0, 0.0, 0.0)], schema=figures.Q, orient="row")
-    chosen = spec(figures.simplex(points.with_columns(chosen=pl.Series(["b", "a"])), "name"))["layer"][0]
-    assert chosen["encoding"]["color"]["scale"]["domain"] == ["a", "b"]
+    chosen = spec(figures.simplex(points.with_columns(chosen=pl.Series(["channel 2", "channel 0"])), "name"))["layer"][
+        0
+    ]
+    assert chosen["encoding"]["color"]["scale"]["domain"] == ["channel 0", "channel 1", "channel 2"]
     cells, dots, *_ = spec(figures.simplex(points, "name", points.with_columns(nats=pl.lit(1.5))))["layer"]
     assert cells["encoding"]["color"]["field"] == "nats" and "color" not in dots["encoding"]
 

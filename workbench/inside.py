@@ -55,12 +55,18 @@ def latent_kl(objective: Objective, params: Any, x: Float[Array, "b h w c"], k_a
 
 
 def weights_frame(
-    logits: Float[np.ndarray, "n k"], noise: Float[np.ndarray, "n k"], tau: float, k_active: int, count: int = 24
+    logits: Float[np.ndarray, "n k"],
+    noise: Float[np.ndarray, "n k"],
+    tau: float,
+    k_active: int,
+    estimator: str = "straight_through",
+    count: int = 24,
 ) -> pl.DataFrame:
-    """softmax((l + g) / tau) of `count` images over the unlocked channels: image, channel, weight, q, chosen.
+    """What weighs channels for `count` images, of the unlocked ones: image, channel, weight, q, chosen.
 
-    Images are numbered from the least sure to the surest and taken more densely where they are unsure, whatever tau is.
-    `chosen` marks argmax(l + g); weight and q have 4 digits.
+    The weight is softmax((l + g) / tau), and q itself for the exact estimator; `chosen` marks argmax(l + g), which
+    straight-through alone chooses by. Images are numbered from the least sure to the surest and taken more densely
+    where they are unsure, whatever tau is; weight and q have 4 digits.
     """
     logits, noise = (np.asarray(a, np.float64)[:, :k_active] for a in (logits, noise))
     q = softmax(logits, axis=1)
@@ -68,13 +74,15 @@ def weights_frame(
     ranks = np.maximum(np.arange(count), (np.linspace(0, 1, count) ** 2 * (len(q) - 1)).astype(int))
     image = np.argsort(q.max(1), kind="stable")[ranks]
     perturbed = (logits + noise)[image]
+    weight = q[image] if estimator == "exact" else softmax(perturbed / tau, axis=1)
+    hard = perturbed.argmax(1)[:, None] == np.arange(channels)
     return pl.DataFrame(
         {
             "image": np.repeat(np.arange(1, count + 1), channels),
             "channel": np.tile(np.arange(channels), count),
-            "weight": softmax(perturbed / tau, axis=1).ravel().round(4),
+            "weight": weight.ravel().round(4),
             "q": q[image].ravel().round(4),
-            "chosen": (perturbed.argmax(1)[:, None] == np.arange(channels)).ravel(),
+            "chosen": hard.ravel() & (estimator == "straight_through"),
         }
     )
 
@@ -108,23 +116,27 @@ def words(meter: Meter) -> str:
     )
 
 
-def weights_chart(frame: Rows, tau: float, width: int = 336, height: int = 140) -> alt.LayerChart:
-    """The soft weight as opacity, as on the planes, a column an image and a row a channel; a dot is the hard choice."""
+def weights_chart(
+    frame: Rows, tau: float, estimator: str = "straight_through", width: int = 336, height: int = 140
+) -> alt.LayerChart:
+    """The weight as opacity, a column an image and a row a channel; a dot is the hard choice."""
+    soft = f"softmax((l + g) / tau) at tau {tau:.3g}"
+    names = {"straight_through": f"{soft}, dot: hard choice", "gumbel": soft, "exact": "q(c|x), which exact weighs by"}
     base = alt.Chart(frame).encode(
         x=alt.X("image:O", title="images, least sure to surest", axis=alt.Axis(labels=False, ticks=False)),
         y=alt.Y("channel:O", title="channel", axis=alt.Axis(labelOverlap=True)),
         tooltip=[
             "channel:O",
-            alt.Tooltip("weight:Q", title="soft weight", format=".3f"),
+            alt.Tooltip("weight:Q", format=".3f"),
             alt.Tooltip("q:Q", title="q(c|x)", format=".3f"),
             alt.Tooltip("chosen:N", title="hard choice"),
         ],
     )
     faint_to_full = alt.Scale(domain=[0, 1], range=[0.04, 1])
-    soft = base.mark_rect(color=LINE).encode(opacity=alt.Opacity("weight:Q", scale=faint_to_full, legend=None))
+    weights = base.mark_rect(color=LINE).encode(opacity=alt.Opacity("weight:Q", scale=faint_to_full, legend=None))
     hard = base.transform_filter("datum.chosen").mark_circle(color=CHOICE, size=28, opacity=1)
-    return alt.layer(soft, hard).properties(
-        title=title(f"softmax((l + g) / tau) at tau {tau:.3g}, dot: hard choice"),
+    return alt.layer(weights, hard).properties(
+        title=title(names[estimator]),
         width=width,
         height=height,
         **PAGE,
@@ -135,7 +147,7 @@ def effective_chart(frame: Rows, channels: int, width: int = 200, height: int = 
     """Channels in effective use over the epochs, of the `channels` that there are."""
     scale = alt.Scale(domain=[1, max(2, channels)])
     return (
-        alt.Chart(frame, title=title("Effective channels, exp(H(usage))"))
+        alt.Chart(frame, title=title("Effective channels, exp(H) of mean q(c|x)"))
         .mark_line(color=LINE, strokeWidth=1.5)
         .encode(
             x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickCount=5, grid=False)),
@@ -155,9 +167,8 @@ def meter_chart(frame: pl.DataFrame, width: int = 90, row: int = 22) -> alt.Face
     axis = alt.Axis(tickCount=2, grid=False, format="~g")
     bar = base.mark_bar(color=LINE, height=10).encode(x=alt.X("value:Q", title=None, axis=axis))
     whisker = base.transform_filter("isValid(datum.low)").mark_rule(color=CHOICE, strokeWidth=2)
-    figure = base.mark_text(align="left", fontSize=10, color="gray").encode(
-        x=alt.value(width + 5), text=alt.Text("value:Q", format=".3f")
-    )
+    told = base.transform_filter("isValid(datum.value)").mark_text(align="left", fontSize=10, color="gray")
+    figure = told.encode(x=alt.value(width + 5), text=alt.Text("value:Q", format=".3f"))  # of none it would write 0
     return (
         alt.layer(bar, whisker.encode(x="low:Q", x2="high:Q"), figure)
         .properties(width=width, height=alt.Step(row))

@@ -40,7 +40,7 @@ def grid(frame: pl.DataFrame, column: str) -> np.ndarray:
 
 
 def test_images_go_from_the_least_sure_to_the_surest_and_are_the_same_at_every_tau():
-    cold, hot = (inside.weights_frame(LOGITS, NOISE, tau, ACTIVE, COUNT) for tau in (0.1, 5.0))
+    cold, hot = (inside.weights_frame(LOGITS, NOISE, tau, ACTIVE, count=COUNT) for tau in (0.1, 5.0))
     q = softmax(LOGITS[:, :ACTIVE].astype(float), axis=1)
     shown = grid(cold, "q")
     sure = shown.max(1)
@@ -51,7 +51,7 @@ def test_images_go_from_the_least_sure_to_the_surest_and_are_the_same_at_every_t
 
 
 def test_tau_softens_the_weights_and_never_moves_the_choice():
-    frames = [inside.weights_frame(LOGITS, NOISE, tau, ACTIVE, COUNT) for tau in (0.1, 1.0, 5.0)]
+    frames = [inside.weights_frame(LOGITS, NOISE, tau, ACTIVE, count=COUNT) for tau in (0.1, 1.0, 5.0)]
     weights, chosen = ([grid(frame, column) for frame in frames] for column in ("weight", "chosen"))
     top = [w.max(1).mean() for w in weights]
     assert top[0] > top[1] + 0.05 and top[1] > top[2] + 0.05
@@ -70,7 +70,7 @@ def test_the_weights_are_those_of_the_images_they_stand_beside():
 
 
 def test_while_a_wider_model_is_built_the_points_still_have_their_old_channels():
-    frame = inside.weights_frame(LOGITS, NOISE, 1.0, K + 4, COUNT)
+    frame = inside.weights_frame(LOGITS, NOISE, 1.0, K + 4, count=COUNT)
     assert frame["channel"].max() == K - 1 and frame.height == COUNT * K
 
 
@@ -130,12 +130,20 @@ def fields(encoding: dict) -> dict:
 
 
 def test_the_weights_chart_has_a_cell_an_image_and_channel_and_marks_the_choice():
-    made = spec(inside.weights_chart(inside.weights_frame(LOGITS, NOISE, 2.5, ACTIVE, COUNT), 2.5))
+    made = spec(inside.weights_chart(inside.weights_frame(LOGITS, NOISE, 2.5, ACTIVE, count=COUNT), 2.5))
     soft, hard = made["layer"]
     assert fields(soft["encoding"]) == {"x": "image", "y": "channel", "opacity": "weight"}
     assert soft["encoding"]["opacity"]["scale"]["domain"] == [0, 1] and "tau 2.5" in made["title"]["text"]
     assert fields(hard["encoding"]) == {"x": "image", "y": "channel"}
     assert hard["transform"] == [{"filter": "datum.chosen"}]
+
+
+@pytest.mark.parametrize("estimator", ["gumbel", "exact"])
+def test_only_straight_through_chooses_and_the_exact_estimator_weighs_by_q(estimator):
+    frame = inside.weights_frame(LOGITS, NOISE, 2.5, ACTIVE, estimator, COUNT)
+    made = spec(inside.weights_chart(frame, 2.5, estimator))
+    assert not frame["chosen"].any() and (frame["weight"] == frame["q"]).all() == (estimator == "exact")
+    assert ("tau" in made["title"]["text"]) == (estimator == "gumbel") and "dot" not in made["title"]["text"]
 
 
 def test_effective_channels_are_drawn_up_to_all_there_are():
@@ -147,6 +155,7 @@ def test_effective_channels_are_drawn_up_to_all_there_are():
 def test_the_meter_chart_has_a_panel_a_figure_and_a_bar_an_estimator():
     made = spec(inside.meter_chart(inside.meter_frame(METER)))
     bar, whisker, figure = (layer["encoding"] for layer in made["spec"]["layer"])
+    assert made["spec"]["layer"][2]["transform"] == [{"filter": "isValid(datum.value)"}]
     assert made["facet"]["field"] == "figure" and made["facet"]["sort"] == list(inside.FIGURES)
     assert fields(bar) == {"x": "value", "y": "estimator"} and made["resolve"]["scale"]["x"] == "independent"
     assert fields(whisker) == {"x": "low", "x2": "high", "y": "estimator"} and fields(figure)["text"] == "value"

@@ -97,10 +97,11 @@ def idle(config: Config, knobs: Mapping[str, Any], labelled: bool) -> dict[str, 
         why["tau"] = "fades the points only: with router_recon at 0 no gradient passes through the choice"
     alone = ("tau", "router_recon", "beta_c", "w_inv", "w_mi", "w_label")
     if knobs["w_evidence"] == 0:
-        why |= dict.fromkeys(("tau", "router_recon", "beta_z", "beta_c"), "w_evidence is 0: nothing is reconstructed")
+        scaled = ("tau", "router_recon", "beta_z", "beta_c", "kl_boost_on_unlock")
+        why |= dict.fromkeys(scaled, "w_evidence is 0: nothing is reconstructed")
     if config.model.num_components == 1:
         why |= dict.fromkeys(("k_active", *alone), "there is one channel")
-    elif knobs["k_active"] == 1 and not knobs["curriculum"]:
+    elif knobs["k_active"] == 1 and (not knobs["curriculum"] or moved(config, "k_active", knobs)):
         why |= dict.fromkeys(alone, "one channel is unlocked")
     if not labelled:
         why["w_label"] = "no training image has a label"

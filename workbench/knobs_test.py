@@ -60,7 +60,10 @@ CASES = {
     "no evidence": (
         STAGES,
         {"w_evidence": 0},
-        dict.fromkeys(("tau", "router_recon", "beta_z", "beta_c"), "w_evidence is 0: nothing is reconstructed"),
+        dict.fromkeys(
+            ("tau", "router_recon", "beta_z", "beta_c", "kl_boost_on_unlock"),
+            "w_evidence is 0: nothing is reconstructed",
+        ),
     ),
     "gumbel": (STAGES | {"routing.estimator": "gumbel"}, {"router_recon": 0}, {}),
     "locked": (
@@ -68,6 +71,7 @@ CASES = {
         {"k_active": 1, "curriculum": False},
         ALONE | {"tau": "one channel is unlocked", "kl_boost_on_unlock": "is off"},
     ),
+    "locked by hand": (STAGES, {"k_active": 1}, ALONE | {"tau": "one channel is unlocked"}),
     "one": (
         ONE,
         {},

@@ -191,8 +191,9 @@ class LiveRun:
                 self._chunk()
             return trains or waiting > 0
         except Exception as error:
-            self._training, self._steps_asked, self.error = False, 0, error
             traceback.print_exception(error)
+            self._training, self._steps_asked = False, 0
+            self.error = error.with_traceback(None)  # whose frames would hold the run of a closed page
             self._say(f"stopped: {type(error).__name__}: {error}")
             return True
         finally:

@@ -167,10 +167,13 @@ def test_when_both_are_damaged_the_error_names_both(config, dataset, snapshots, 
 
 
 def test_another_version_is_named(snapshots, folder):
+    other = VERSION + 1
     for name in (CHECKPOINT, PREVIOUS):
         content = (folder / name).read_bytes()
-        (folder / name).write_bytes(content.replace(f"mixvae-run {VERSION} ".encode(), b"mixvae-run 7 ", 1))
-    with pytest.raises(ValueError, match=f"checkpoint format 7; this version reads format {VERSION}"):
+        (folder / name).write_bytes(
+            content.replace(f"mixvae-run {VERSION} ".encode(), f"mixvae-run {other} ".encode(), 1)
+        )
+    with pytest.raises(ValueError, match=f"checkpoint format {other}; this version reads format {VERSION}"):
         load(folder, snapshots[0].trainer)
 
 

@@ -108,7 +108,7 @@ def calibration(
     """Mean z^2 and ENCE inside (1.02 sigma_min, .98 sigma_max), the pixels at either bound, Spearman over all pixels.
 
     sigma may have one value an image, [N, 1, 1, 1]. ENCE = mean_b |RMSE_b - RMV_b| / RMV_b over 15 equal-count bins of
-    sigma (Levi et al., 2022); at a bound sigma is not the model's word, so those pixels are in no bin. Spearman is
+    sigma (Levi et al., 2019); at a bound sigma is not the model's word, so those pixels are in no bin. Spearman is
     taken on an evenly strided 10^6 of the pixels when there are more.
     """
     x, mean, sigma = (np.asarray(a) for a in (x, mean, sigma))

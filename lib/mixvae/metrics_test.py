@@ -127,6 +127,15 @@ def test_sigmas_half_as_large_are_four_times_too_sure():
     assert found.mean_z2 == pytest.approx(4, abs=0.08) and found.ence == pytest.approx(1, abs=0.03)
 
 
+def test_a_sigma_that_is_too_large_here_and_too_small_there_is_not_calibrated():
+    """Half of the errors are twice their sigma, half are half of it: bins of sigma tell, whatever the pixels' order."""
+    sigma = np.random.default_rng(0).permutation(np.linspace(0.1, 0.4, MINIMUM * H * W)).reshape(MINIMUM, H, W)
+    error = sigma * np.where(sigma < np.median(sigma), 2, 0.5)
+    found = calibration(error, np.zeros_like(error), sigma, LOW, HIGH)
+    assert found.mean_z2 == pytest.approx((4 + 1 / 4) / 2, rel=1e-3)
+    assert found.ence == pytest.approx((1 + 1 / 2) / 2, abs=0.05)
+
+
 def test_pixels_at_the_bounds_are_counted_apart():
     x, mean, sigma = heteroscedastic()
     sigma[:, :5], sigma[:, 5:7] = LOW, HIGH

@@ -40,11 +40,14 @@ def test_a_part_that_is_near_both_stays():
     assert (regroup(features, channel, pixels, COARSE) == channel).all()
 
 
-def test_a_part_moves_only_where_it_has_as_many_neighbours_as_it_must():
+@pytest.mark.parametrize("times, moves", [(1.5, True), (1.51, False)])
+def test_a_part_moves_where_it_has_so_many_times_as_many_neighbours_in_another_channel(monkeypatch, times, moves):
     features, channel, pixels, place = blobs()
-    pixels[place == 2] -= [4.5, 4.5, 0]  # halfway: some neighbours are in either channel
-    found = {times: (regroup(features, channel, pixels, Grain(6, times)) != channel).any() for times in (0.01, 100.0)}
-    assert found == {0.01: True, 100.0: False}
+    among = channel[sample(len(channel), AMONG)]
+    two, three = np.flatnonzero(among == 0)[:2], np.flatnonzero(among == 1)[:3]
+    monkeypatch.setattr("mixvae.regroup.nearest", lambda x, *_: np.tile([*two, *three], (len(x), 1)))
+    moved = regroup(features, channel, pixels, Grain(6, times))
+    assert (moved[place != 1] == (1 if moves else 0)).all() and (moved[place == 1] == 1).all()
 
 
 def test_the_nearest_are_those_of_a_sorted_table_of_distances():

@@ -6,6 +6,7 @@ import tempfile
 
 import numpy as np
 import pytest
+from scipy.stats import entropy
 
 from mixvae.checkpoint import CHECKPOINT, CONFIG, PREVIOUS, load, save
 from mixvae.config_file import dump_config
@@ -50,6 +51,15 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(settings, st
     assert (whole.state.self_labels >= 0).all() == (config.train.self_label_epochs > 0)
     assert whole.state.tau_counts.sum() == pytest.approx(6 + 5 * 3, rel=1e-5)
     assert stopped.state.tau_counts.tolist() != whole.state.tau_counts.tolist()
+
+
+def test_a_row_of_the_history_is_the_means_over_its_epoch_and_the_knobs_at_its_end(config, dataset):
+    trainer = build_trainer(config, dataset)
+    state, columns = trainer.advance(trainer.init())
+    row, usage = epoch_row(trainer, state, columns), columns["usage"].mean(0)
+    assert row["epoch"] == 1 and row["recon"] == pytest.approx(columns["recon"].mean()) != columns["recon"][-1]
+    assert row["usage"] == pytest.approx(usage) and row["effective_channels"] == pytest.approx(np.exp(entropy(usage)))
+    assert row["learning_rate"] == columns["learning_rate"][-1] != columns["learning_rate"].mean()
 
 
 def test_resuming_a_finished_run_trains_nothing(config, dataset, snapshots, tmp_path):

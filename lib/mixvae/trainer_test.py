@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import entropy
 
 from mixvae import Knobs, Trainer
 from mixvae.config import LIVE
 from mixvae.example_runs import SHAPE, STAGES, UNLABELLED, same, tiny_config
+from mixvae.inference import responsibilities
 from mixvae.step import draw, run_steps
 
 
@@ -155,13 +157,46 @@ def test_newcomers_unlock_at_their_epoch_as_copies_and_the_boost_ends():
     trainer = make(**STAGES, **{"curriculum.kl_boost_on_unlock": 3.0, "curriculum.boost_epochs": 1, "train.epochs": 4})
     state, columns = trainer.advance(trainer.init())
     assert not columns["usage"][:, 2:].any() and state.knobs.k_active == 5
-    table = np.asarray(state.params["embeddings"])
-    distances = np.linalg.norm(table[2:, None] - table[None, :2], axis=-1).min(1)
-    assert (distances < 0.5 * np.linalg.norm(table[0] - table[1])).all()
+    for weights in (state.params, state.average):
+        table = np.asarray(weights["embeddings"])
+        distances = np.linalg.norm(table[2:, None] - table[None, :2], axis=-1).min(1)
+        assert (distances < 0.5 * np.linalg.norm(table[0] - table[1])).all()
+    adam = next(part for part in state.optimiser if hasattr(part, "mu"))
+    for moments in (adam.mu["embeddings"], adam.nu["embeddings"]):
+        assert moments[:2].all() and not moments[2:].any()
     state, columns = trainer.advance(state)
     assert columns["usage"][:, 2:].all() and state.curriculum.unlocked_at == 1
     boosted, after = trainer.plan(trainer.advance(trainer.init())[0], 1).beta_z, trainer.plan(state, 1).beta_z
     assert (boosted, after) == (3.0, 1.0)
+
+
+def one_step_before_the_unlock_and_after(**settings):
+    trainer = make(**STAGES, **settings)
+    state, _ = trainer.advance(trainer.init(), trainer.steps_per_epoch - 1)
+    return state, trainer.advance(state, 1)[0]
+
+
+@pytest.mark.parametrize("how, moved", [("fresh", False), ("split", True)])
+def test_fresh_newcomers_begin_with_the_weights_they_had(how, moved):
+    before, after = one_step_before_the_unlock_and_after(**{"curriculum.unlock_init": how})
+    assert (before.knobs.k_active, after.knobs.k_active) == (2, 5)
+    steps = np.abs(after.params["embeddings"] - before.params["embeddings"])[2:].max(1)
+    assert (steps > 0.1).all() == moved and (steps < 0.1).all() != moved
+
+
+@pytest.mark.parametrize("held_out", [True, False], ids=["held out", "training"])
+def test_a_plateau_is_told_by_the_evidence_loss_of_held_out_images_or_of_some_training_images(monkeypatch, held_out):
+    trainer = make(**PLATEAU | {"curriculum.min_delta": 0.5, "train.epochs": 7})
+    if held_out:
+        trainer.x_val = np.asarray(trainer.x_train[:5])
+    losses, judged, opened = iter([9.0, 8.0, 7.9, 7.0, 6.0, 5.9]), [], []
+    monkeypatch.setattr(trainer, "evidence_loss", lambda state, x: judged.append(x) or next(losses))
+    state = trainer.init()
+    for _ in range(6):
+        state, _ = trainer.advance(state)
+        opened.append(int(state.knobs.k_active))
+    assert opened == [1, 1, 3, 3, 3, 5]
+    assert all(x is (trainer.x_val if held_out else trainer.judged) for x in judged)
 
 
 def test_a_curriculum_that_is_switched_on_late_boosts_only_what_it_would_have_by_then():
@@ -250,6 +285,25 @@ def single_start(trainer, params, start):
         moving, _ = run_steps(trainer.objective, trainer.optimiser, trainer.coming(state, 1))
         state = state._replace(**moving._asdict())._replace(step=np.int32(moving.step))
     return state
+
+
+def test_starts_are_compared_by_the_routers_objective_of_the_averaged_weights():
+    trainer = make(**{"objective.w_inv": 10.0, "objective.w_mi": 3.0})
+    state, _ = trainer.advance(trainer.init())
+    q, viewed = (responsibilities(trainer.model, state.average, x, 5).astype(float) for x in trainer.judged_views())
+    inv = entropy(q, viewed, axis=1).mean()
+    of_mean = (entropy(q.mean(0)) + entropy(viewed.mean(0))) / 2
+    of_each = np.mean([entropy(q, axis=1), entropy(viewed, axis=1)])
+    assert trainer.label_free_loss(state) == pytest.approx(10 * inv - 3 * (2 * of_mean - of_each), rel=1e-4)
+
+
+def test_the_averages_decay_begins_anew_with_every_start_and_not_with_the_best():
+    trainer = make(**{"train.starts": 2, "train.start_epochs": 1, "train.epochs": 3})
+    state, begun = trainer.init(), []
+    for _ in range(3):
+        begun.append(int(trainer.coming(state).begun))
+        state, _ = trainer.advance(state)
+    assert begun == [0, trainer.steps_per_epoch, 0]
 
 
 def test_starts_begin_with_other_weights_and_an_average_of_their_own():

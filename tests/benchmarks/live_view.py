@@ -27,6 +27,7 @@ from mixvae.config_file import override
 from mixvae.runs import build_trainer
 from workbench.cache import use_compilation_cache
 from workbench.knobs import STRUCTURAL
+from workbench.memory import keep_freed_memory
 from workbench.presets import watched_config
 
 
@@ -125,6 +126,7 @@ def trained_on(page, process: int, minutes: float) -> list[tuple[float, float, f
 def unwatched(seconds: float, structure: dict[str, str]) -> float:
     """Steps a second of the notebook's config without a page, a view or a pause between chunks."""
     use_compilation_cache()
+    keep_freed_memory()
     config = override(watched_config(), structure)
     trainer = build_trainer(config, load_dataset(config.data.name, validation=config.data.validation))
     state, _ = trainer.advance(trainer.init(), 1)

@@ -1,4 +1,4 @@
-"""Images per second of training, and its share of what the machine multiplies.
+"""Images per second of training the whole model, and its share of what the machine multiplies.
 
     python tests/benchmarks/throughput.py [PRESET] [--set SECTION.KEY=VALUE] [--steps 20] [--rounds 7]
 
@@ -15,6 +15,7 @@ from measure import command, configured, machine, seconds
 from mixvae import load_dataset
 from mixvae.runs import build_trainer
 from mixvae.step import draw
+from workbench.presets import WHOLE
 
 SIDE = 2048
 
@@ -44,7 +45,7 @@ def main():
     cli.add_argument("--steps", type=int, default=20, help="training steps of a round")
     cli.add_argument("--rounds", type=int, default=7)
     arguments = cli.parse_args()
-    config = configured(arguments)
+    config = configured(arguments, WHOLE)
     trainer = build_trainer(config, load_dataset(config.data.name, validation=config.data.validation))
     state = trainer.init()
     batch = draw(trainer.coming(state).data, 0)

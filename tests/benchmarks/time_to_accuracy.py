@@ -17,6 +17,7 @@ from mixvae import Config, Dataset, load_dataset
 from mixvae.config_file import override
 from mixvae.inference import responsibilities
 from mixvae.metrics import clustering_accuracy
+from mixvae.regroup import regrouped
 from mixvae.runs import build_trainer
 
 
@@ -24,8 +25,12 @@ def reached(config: Config, dataset: Dataset, accuracy: float) -> tuple[float, i
     """Seconds and epochs of training until an epoch ends with `accuracy`, or inf and all epochs; the accuracy then."""
     trainer = build_trainer(config, dataset)
     state, taken = trainer.init(), 0.0
-    trainer.advance(state, 1)  # compiles, as does the comparison of starts
+    trainer.advance(state, 1)  # compiles, as do the comparison of starts and what regroups
     trainer.label_free_loss(state)
+    if config.train.regroups:
+        regrouped(trainer.model, state.average, *trainer.judged_views(), state.knobs.k_active)
+    if config.train.self_label_epochs:
+        trainer.self_labelled(state)
     for epoch in range(1, config.train.epochs + 1):
         start = time.perf_counter()
         state, _ = trainer.advance(state)
