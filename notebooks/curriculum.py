@@ -43,13 +43,15 @@ def unlocks_chart(details: pl.DataFrame, width: int = 190, height: int = 120) ->
         alt.layer(dashed.encode(y=alt.Y("k_active:Q", title=None, scale=scale), detail="objective:N"), used)
         .properties(width=width, height=height)
         .facet(alt.Facet("unlocking:N", title=None, sort=list(UNLOCKING)), columns=3)
-        .properties(title=title("Effective channels by epoch, mean over seeds; dashed: unlocked"), **PAGE)
+        .properties(
+            title=title("Effective channels of mean q(c|x) in training, mean over seeds; dashed: unlocked"), **PAGE
+        )
     )
 
 
 @app.function(hide_code=True)
 def collapsed(rows: pl.DataFrame, arm: str) -> str:
-    """In words: in how many of an arm's seeds a channel ended without images."""
+    """In words: in how many of an arm's seeds a channel ended with 1 % of the images or fewer."""
     mine = rows.filter(pl.col("arm") == arm) if not rows.is_empty() else rows
     if mine.is_empty():
         return "not run yet"
