@@ -27,6 +27,8 @@ with app.setup(hide_code=True):
     alt.data_transformers.disable_max_rows()
     use_compilation_cache()
     keep_freed_memory()
+    if not gc.get_freeze_count():  # once a process: later it would keep other pages' runs
+        gc.freeze()
     gc.enable()
 
 
