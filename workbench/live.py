@@ -29,6 +29,7 @@ from workbench.curves import with_chunk
 from workbench.film import Film
 from workbench.given import Given
 from workbench.knobs import as_shown
+from workbench.memory import give_freed_memory_back
 from workbench.pace import Pace
 from workbench.points import Points
 from workbench.scores import asked
@@ -67,7 +68,7 @@ class LiveRun:
         view.listen(lambda request: (run := ref()) and run.answer(request))
         view.once_watched(lambda: (run := ref()) and run.prepare())
         view.close_with(self)
-        self._worker = Worker(self._turn, "LiveRun")
+        self._worker = Worker(self._turn, "LiveRun", ended=give_freed_memory_back)
         self._worker.start()
 
     def show(self, saved: Snapshot, then: Config | None = None, film: Film | None = None):

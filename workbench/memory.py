@@ -4,6 +4,7 @@ import ctypes
 import platform
 
 M_TOP_PAD, M_MMAP_MAX = -2, -4  # of glibc's malloc.h
+IS_GLIBC = platform.libc_ver()[0] == "glibc"
 KEPT = 64 * 2**20  # bytes, the largest heap of a thread's arena; the default net's steps want 51 MiB in one block
 
 
@@ -12,7 +13,13 @@ def keep_freed_memory():
 
     A thread's larger blocks are mapped anew all the same. Other libraries of C are left as they are.
     """
-    if platform.libc_ver()[0] == "glibc":
+    if IS_GLIBC:
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TOP_PAD, KEPT)
+
+
+def give_freed_memory_back():
+    """Give the system what is free now, as after the end of a run: what is asked for next is mapped anew once."""
+    if IS_GLIBC:
+        ctypes.CDLL(None).malloc_trim(0)

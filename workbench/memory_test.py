@@ -41,3 +41,39 @@ def faults(keep: bool) -> list[int]:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is kept is glibc's malloc's")
 def test_a_block_freed_in_a_thread_is_there_when_it_is_asked_for_again():
     assert 10 * max(faults(keep=True)) < min(faults(keep=False))
+
+
+HELD = """
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from workbench.memory import give_freed_memory_back, keep_freed_memory
+
+keep_freed_memory()
+resident = []
+
+def measure():
+    resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // 2**20)
+
+def use():
+    blocks = [np.ones(10 * 2**20, np.uint8) for _ in range(20)]
+    del blocks
+
+measure()
+thread = threading.Thread(target=use)
+thread.start()
+thread.join()
+measure()
+give_freed_memory_back()
+measure()
+print(*resident)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is kept is glibc's malloc's")
+def test_what_a_thread_has_freed_can_be_given_back():
+    told = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True).stdout
+    before, kept, left = map(int, told.split())  # MiB
+    assert kept > before + 100 and left < before + 50

@@ -14,12 +14,13 @@ class Worker:
     """A thread that calls `turn` again and again, and rests where that returns False until there is a command.
 
     `turn` is a method, whose owner is held weakly: a notebook that lets go of the owner ends the thread. `commands` are
-    for the owner to take. A turn that is busy may itself wait for `wake`, which says that there are some.
+    for the owner to take. A turn that is busy may itself wait for `wake`, which says that there are some. The last that
+    the thread does is to call `ended`.
     """
 
-    def __init__(self, turn: Callable[[], bool], name: str):
+    def __init__(self, turn: Callable[[], bool], name: str, ended: Callable[[], Any]):
         self.commands: queue.SimpleQueue[Callable[[], Any]] = queue.SimpleQueue()
-        self.wake, self._quit = threading.Event(), threading.Event()
+        self.wake, self._quit, self._ended = threading.Event(), threading.Event(), ended
         self._thread = threading.Thread(target=self._run, args=(weakref.WeakMethod(turn),), daemon=True, name=name)
 
     def start(self):
@@ -43,6 +44,7 @@ class Worker:
             del turn  # also between two turns without a rest: else an owner that works would keep itself alive
             if not busy:
                 self.wake.wait(REST)
+        self._ended()
 
 
 def aside(run: Callable[[], Any], wake: threading.Event, name: str) -> Future:
