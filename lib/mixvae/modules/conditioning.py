@@ -10,6 +10,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mixvae.modules.layers import standardised
+
 
 class FiLMLayer(nn.Module):
     """(1 + gamma(e)) * Norm(h) + beta(e); Norm(h) itself at initialisation (Perez et al., 2018, arXiv:1709.07871).
@@ -25,7 +27,7 @@ class FiLMLayer(nn.Module):
         film = nn.Dense(2 * h.shape[-1], kernel_init=nn.initializers.zeros)(e)
         film = film.reshape(*e.shape[:-1], *[1] * (h.ndim - e.ndim), film.shape[-1])
         gamma, beta = jnp.split(film, 2, axis=-1)
-        return (1.0 + gamma) * nn.LayerNorm(use_bias=False, use_scale=False)(h) + beta
+        return (1.0 + gamma) * standardised(h) + beta
 
 
 class ConcatConditioner(nn.Module):

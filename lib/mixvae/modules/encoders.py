@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mixvae.modules.layers import Convolution, Dense, pad, space_to_depth
+from mixvae.modules.layers import Convolution, Dense, LayerNorm, pad, space_to_depth
 
 LOG_VAR_RANGE = (-8.0, 4.0)
 LAYOUTS = ("decentralized", "shared")
@@ -47,7 +47,7 @@ class Normed(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         h = self.layer(x)
-        return nn.gelu(nn.LayerNorm()(h.reshape(-1, h.shape[-1]))).reshape(h.shape)
+        return nn.gelu(LayerNorm()(h.reshape(-1, h.shape[-1]))).reshape(h.shape)
 
 
 class DenseEncoder(nn.Module):

@@ -1,4 +1,4 @@
-"""The convolutions against Flax's own, values and gradients: leading axes [B, K], even and odd sizes."""
+"""The layers against Flax's own, values and gradients: leading axes [B, K], even and odd sizes."""
 
 from functools import partial
 
@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from mixvae.modules.encoders import Normed
-from mixvae.modules.layers import Convolution, Dense, TransposedConvolution, depth_to_space, space_to_depth
+from mixvae.modules.layers import (
+    Convolution,
+    Dense,
+    TransposedConvolution,
+    depth_to_space,
+    space_to_depth,
+    standardised,
+)
 
 B, K, C, F = 2, 3, 5, 6
 SIZES = [(20, 29), (9, 30)]
@@ -93,6 +100,15 @@ def test_leading_axes_as_one_equal_them_as_they_are(ours, theirs, lead):
 
     x = normal(0, *lead, C)
     jax.tree.map(same, value_and_gradients(ours, params, x), value_and_gradients(theirs, params, x))
+
+
+@pytest.mark.parametrize("derivative", [jax.jacfwd, jax.jacrev])
+def test_a_standardised_row_has_the_derivatives_of_flax_layer_norm(derivative):
+    plain = partial(nn.LayerNorm(use_bias=False, use_scale=False).apply, {})
+    x = np.stack([2.0 + normal(0, F), 1e-4 * normal(1, F), np.full(F, 3.0, np.float32)])  # the last two: EPSILON counts
+    expected = derivative(plain)(x)
+    same(standardised(x), plain(x))
+    same(derivative(standardised)(x) / np.max(np.abs(expected)), expected / np.max(np.abs(expected)))
 
 
 def test_a_transposed_convolution_crops_at_the_far_ends():
