@@ -4,7 +4,9 @@ A raised KL weight of the latents cannot make a new channel used, since its cost
 chosen; a copy competes for its parent's images from the first step.
 """
 
+import itertools
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +52,7 @@ def parents_of(
 
 def split(key: PRNGKeyArray, model: MixVAE, params: dict, parents: Array, newcomers: Array) -> dict:
     """`params` with every newcomer's rows copied from its parent's, plus noise at NOISE of each row's size."""
-    keys = iter(jax.random.split(key, 8))
+    keys = map(partial(jax.random.fold_in, key), itertools.count())
 
     def change(rows: Array) -> Array:
         copied = rows[parents]
@@ -66,7 +68,4 @@ def forget(model: MixVAE, optimiser_state: optax.OptState, newcomers: Array) -> 
     def zero(moments: dict) -> dict:
         return map_components(model, moments, lambda rows: rows.at[newcomers].set(0.0))
 
-    def visit(part):
-        return part._replace(mu=zero(part.mu), nu=zero(part.nu)) if hasattr(part, "mu") else part
-
-    return jax.tree.map(visit, optimiser_state, is_leaf=lambda part: hasattr(part, "mu"))
+    return optax.tree.set(optimiser_state, **{m: zero(optax.tree.get(optimiser_state, m)) for m in ("mu", "nu")})

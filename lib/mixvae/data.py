@@ -6,19 +6,20 @@ Letters: N images, H W their size in pixels, C image channels (1 grey, 3 RGB).
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
 from mixvae.catalogue import NAMED
+from mixvae.modules.decoders import MIN_SIDE
 from mixvae.on_disk import OnDisk
 from mixvae.pictures import read_image_folder, read_parquet
+from mixvae.settings import did_you_mean
 from mixvae.sources import IDX_FILES, Source, read_idx_folder, read_npy_folder, read_npz
+from mixvae.tau_classifier import UNLABELLED
 
 READERS = {".npz": read_npz, ".parquet": read_parquet}
-MIN_SIDE = 8  # pixels; the decoders draw nothing smaller
 MAX_CLASSES = 65_536  # above it, a label is surely an identifier
 
 
@@ -125,7 +126,7 @@ def draw_labels(y: Int[np.ndarray, "n"], count: int, num_classes: int, seed: int
     if available.min() < share or len(spare) < rest:
         asked = f"{share} from each of {num_classes} classes and one more from {rest} of them"
         raise ValueError(f"draw_labels: count={count} asks for {asked}, found {available.tolist()} labels a class")
-    drawn = np.full(len(y), -1, np.int32)
+    drawn = np.full(len(y), UNLABELLED, np.int32)
     for c in range(num_classes):
         members = random.permutation(np.flatnonzero(y == c))
         drawn[members[: share + (c in spare[:rest])]] = c
@@ -155,7 +156,7 @@ def as_images(x: np.ndarray | OnDisk, where: str) -> UInt8[np.ndarray | OnDisk, 
 def as_labels(y: np.ndarray | None, n: int, where: str) -> np.ndarray:
     """int32 [n] with -1 for unlabelled (None: all of them), or strings [n] as they are. Raises ValueError."""
     if y is None:
-        return np.full(n, -1, np.int32)
+        return np.full(n, UNLABELLED, np.int32)
     if y.shape != (n,):
         raise ValueError(f"{where}: expected one for each of the {n} images, found shape {y.shape}")
     if y.dtype.kind == "U":
@@ -179,7 +180,7 @@ def number_classes(
 
     def numbered(y: np.ndarray) -> Int32[np.ndarray, "n"]:
         labels, which = np.unique(y, return_inverse=True)
-        return np.array([number.get(label, -1) for label in labels.tolist()], np.int32)[which]
+        return np.array([number.get(label, UNLABELLED) for label in labels.tolist()], np.int32)[which]
 
     return numbered(y_train), numbered(y_test), tuple(map(str, number))
 
@@ -230,5 +231,4 @@ def _not_found(asked: str | os.PathLike[str]) -> Exception:
     known = f"the names are {', '.join(NAMED)}; a path may lead to a folder, .npz or .parquet"
     if not isinstance(asked, str) or Path(name).name != name or Path(name).suffix:
         return FileNotFoundError(f"{name}: no such file or folder; {known}")
-    near = "".join(f"did you mean {match!r}? " for match in get_close_matches(name.lower(), NAMED, n=1, cutoff=0.5))
-    return ValueError(f"unknown data set {name!r}: {near}{known}")
+    return ValueError(f"unknown data set {name!r}{did_you_mean(name.lower(), NAMED)} ({known})")

@@ -156,7 +156,7 @@ def test_faults(tmp_path, fault):
     ("wrong", "near"), [("mnits", "mnist"), ("MNIST", "mnist"), ("fashion-mnist", "fashion_mnist")]
 )
 def test_a_misspelt_name_is_answered_with_the_nearest(wrong, near):
-    with pytest.raises(ValueError, match=f"unknown data set '{wrong}': did you mean '{near}'"):
+    with pytest.raises(ValueError, match=f"unknown data set '{wrong}'; did you mean '{near}'"):
         load_dataset(wrong)
 
 

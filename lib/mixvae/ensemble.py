@@ -14,7 +14,7 @@ from mixvae.data import Dataset
 from mixvae.on_disk import OnDisk
 from mixvae.runs import Snapshot, build_trainer, epoch_row
 from mixvae.state import State
-from mixvae.step import everywhere, run_steps
+from mixvae.step import replicate, run_steps
 from mixvae.trainer import Trainer
 
 
@@ -44,9 +44,9 @@ def advance_together(
     """`Trainer.advance` for every State, all at the same step."""
     coming = [trainer.coming(state, steps) for trainer, state in zip(trainers, states, strict=True)]
     first = trainers[0]
-    run = partial(run_steps, first.objective, first.optimiser, spread=first.spread)
+    run = partial(run_steps, first.objective, first.optimiser, sharding=first.sharding)
     stacked, axes = together(coming)
-    stacked = everywhere(stacked, first.spread)
+    stacked = replicate(stacked, first.sharding)
     each = apart(jax.vmap(run, in_axes=(axes,), axis_size=len(trainers))(stacked), len(trainers))
     done = [
         trainer.done(state, now, *result)

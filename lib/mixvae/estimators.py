@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from mixvae.inference import checked
 from mixvae.metrics import EstimatorBias, estimator_bias
+from mixvae.model import pixels
 from mixvae.objective import Objective
 from mixvae.routing import ESTIMATORS, route
 
@@ -40,8 +41,7 @@ def measure(
     It is of the gradient as it arrives with `router_recon` at 1. Every estimator sees the same latents and the same
     noise. Raises ValueError for other images, and where the exact gradient is 0, as it is with one channel unlocked.
     """
-    x = checked(objective.model, x)
-    x = x / np.float32(255) if x.dtype == np.uint8 else x
+    x = pixels(checked(objective.model, x))
     key_z, key_c = jax.random.split(jax.random.PRNGKey(seed))
     keys = jax.random.split(key_c, draws)
     gradients = {

@@ -76,7 +76,7 @@ def test_a_draw_is_the_gradient_that_training_would_take(estimator, tau):
 
     @jax.jit
     def reconstruction(logits):
-        return B * objective.reconstruction(params, key, X, posterior._replace(logits=logits), knobs)
+        return B * objective.reconstruction(params, posterior._replace(logits=logits), key, X, knobs)
 
     key_z, key_c = jax.random.split(key)
     (found,) = logit_gradients(objective, params, X, key_z, key_c[None], tau, 4)

@@ -4,8 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mixvae.config import FIELDS
-from mixvae.settings import check, nearest
+from mixvae.settings import nearest
 
 FLAT = {
     "dataset": "data.name",
@@ -40,7 +39,7 @@ FLAT = {
     "kl_boost_on_unlock": "curriculum.kl_boost_on_unlock",
     "boost_epochs": "curriculum.boost_epochs",
 }
-LIKELIHOODS = {"bce": "bernoulli", "mse": "gaussian"}
+RECONSTRUCTION_LOSSES = {"bce": "bernoulli", "mse": "gaussian"}
 FLAGS = (
     "use_film_decoder",
     "use_component_aware_decoder",
@@ -53,7 +52,7 @@ CONDITIONED = {
     "model.conditioning='concat'": "use_component_aware_decoder=True",
     "model.conditioning='none'": "use_film_decoder and use_component_aware_decoder to false",
 }
-CHOICES = {"prior_type": ("mixture", "standard"), "reconstruction_loss": tuple(LIKELIHOODS)}
+CHOICES = {"prior_type": ("mixture", "standard"), "reconstruction_loss": tuple(RECONSTRUCTION_LOSSES)}
 WRITTEN = (*FLAT, *FLAGS, *CHOICES)
 
 
@@ -68,8 +67,7 @@ def to_sections(flags: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if key in CHOICES and value not in CHOICES[key]:
             raise ValueError(nearest(f"{key}={value!r}", value, CHOICES[key]))
         if key in FLAT:
-            field, hint = FIELDS[FLAT[key]]
-            settings[FLAT[key]] = check(key, value, hint, field.metadata)
+            settings[FLAT[key]] = value
     return by_section(settings | translated(flags))
 
 
@@ -95,7 +93,7 @@ def translated(flags: Mapping[str, Any]) -> dict[str, Any]:
             "reconstruction_loss='bce' has no sigma, and use_heteroscedastic_decoder=True gives one; leave one out"
         )
     if "reconstruction_loss" in flags:
-        out["model.likelihood"] = LIKELIHOODS[flags["reconstruction_loss"]]
+        out["model.likelihood"] = RECONSTRUCTION_LOSSES[flags["reconstruction_loss"]]
     if flags.get("prior_type") == "standard":
         asked = "use_film_decoder" if film else "use_component_aware_decoder" if concat else None
         if asked:

@@ -1,19 +1,23 @@
 """What a trained model says of images, in batches of one compiled size."""
 
 import math
-from functools import partial
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int
 
-from mixvae.losses import kl_normal
-from mixvae.model import MixVAE
+from mixvae.losses import kl_latents, kl_normal
+from mixvae.model import MixVAE, pixels
+from mixvae.modules.encoders import Posterior
 from mixvae.on_disk import OnDisk
 from mixvae.routing import lock
 from mixvae.state import State
+
+Images = Float[Array, "n h w c"]
 
 BATCH = 500  # images at once
 BATCH_BYTES = 2**26  # of large ones as many as weigh this, as floats
@@ -33,30 +37,63 @@ class Prediction(NamedTuple):
     sigma: Float[np.ndarray, "n h w c"] | None
 
 
+def batched(function: Callable) -> Callable:
+    """`function(model, params, x, ...)` of images in [0, 1], compiled, for N images in batches of one size.
+
+    The last batch is padded, results are joined and are NumPy's. `x` is uint8 or floats, see `checked`.
+    """
+    compiled = jax.jit(lambda model, params, x, *rest: function(model, params, pixels(x), *rest), static_argnums=0)
+
+    @wraps(function)
+    def over_batches(model: MixVAE, params: Any, x: Array | OnDisk, *rest: Any) -> Any:
+        x, parts = checked(model, x), []
+        size = max(1, min(BATCH, BATCH_BYTES // (4 * math.prod(x.shape[1:]))))
+        for start in range(0, max(len(x), 1), size):
+            part = np.asarray(x[start : start + size])
+            padded = np.zeros((size, *x.shape[1:]), np.uint8 if x.dtype == np.uint8 else np.float32)
+            padded[: len(part)] = part
+            arrays = compiled(model, params, padded, *rest)
+            parts.append(jax.tree.map(lambda a, part=part: np.asarray(a)[: len(part)], arrays))
+        return jax.tree.map(lambda *a: np.concatenate(a), *parts)
+
+    return over_batches
+
+
 def predict(model: MixVAE, state: State, x: Array) -> Prediction:
     """Responsibilities, every channel's latents, and the image as its most probable channel decodes its mean latent.
 
     `x` [N, H, W, C] is uint8, or floats in [0, 1]; `state` is a trainer's State, whose averaged weights are used.
     Raises ValueError for other images.
     """
-    return Prediction(*in_batches(_predict, model, state.average, x, state.knobs.k_active))
+    return Prediction(*_predict(model, state.average, x, state.knobs.k_active))
 
 
-@partial(jax.jit, static_argnums=0)
-def _predict(model, params, x, k_active):
-    posterior = model.apply({"params": params}, x, method="encode")
+@batched
+def _predict(model: MixVAE, params: Any, x: Images, k_active: Any) -> tuple:
+    posterior = encode(model, params, x)
     q = jax.nn.softmax(lock(posterior.logits, k_active))
-    shape = (*q.shape, posterior.mean.shape[-1])
-    mean, log_var = (jnp.broadcast_to(a, shape) for a in (posterior.mean, posterior.log_var))
     channel = jnp.argmax(q, -1)
-    image = decode_channel(model, params, mean, channel)
-    return q, channel, mean, log_var, *(image if isinstance(image, tuple) else (image, None))
+    image = decode_channel(model, params, posterior.mean, channel)
+    return q, channel, posterior.mean, posterior.log_var, *(image if isinstance(image, tuple) else (image, None))
+
+
+def encode(model: MixVAE, params: Any, x: Images) -> Posterior:
+    """The posterior, with a latent for every channel also where they share one."""
+    posterior = model.apply({"params": params}, x, method="encode")
+    shape = (*posterior.logits.shape, posterior.mean.shape[-1])
+    mean, log_var = (jnp.broadcast_to(a, shape) for a in (posterior.mean, posterior.log_var))
+    return Posterior(posterior.logits, mean, log_var)
+
+
+def of_channel(z: Float[Array, "n k d"], channel: Int[Array, "n"]) -> Float[Array, "n d"]:
+    """Every image's latent in one channel."""
+    return jnp.take_along_axis(z, channel[:, None, None], 1)[:, 0]
 
 
 def decode_channel(model: MixVAE, params: Any, z: Float[Array, "n k d"], channel: Int[Array, "n"]) -> Any:
     """Every image by the latent and the embedding of one channel."""
     chosen = jax.nn.one_hot(channel, model.num_components)
-    return model.apply({"params": params}, jnp.einsum("nk,nkd->nd", chosen, z), chosen, method="decode")
+    return model.apply({"params": params}, of_channel(z, channel), chosen, method="decode")
 
 
 def chosen_latents(prediction: Prediction) -> Float[np.ndarray, "n d"]:
@@ -69,52 +106,33 @@ def plane(z: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n 2"]:
     return z[..., :2] if z.shape[-1] > 1 else np.concatenate([z, np.zeros_like(z)], -1)
 
 
-def responsibilities(model: MixVAE, params: Any, x: Array, k_active: Any) -> Float[np.ndarray, "n k"]:
+@batched
+def responsibilities(model: MixVAE, params: Any, x: Images, k_active: Any) -> Float[Array, "n k"]:
     """q(c|x) over the unlocked channels."""
-    return in_batches(_responsibilities, model, params, x, k_active)
+    return jax.nn.softmax(lock(encode(model, params, x).logits, k_active))
 
 
-@partial(jax.jit, static_argnums=0)
-def _responsibilities(model, params, x, k_active):
-    return jax.nn.softmax(lock(model.apply({"params": params}, x, method="encode").logits, k_active))
-
-
-def router_logits(model: MixVAE, params: Any, x: Array) -> Float[np.ndarray, "n k"]:
+@batched
+def router_logits(model: MixVAE, params: Any, x: Images) -> Float[Array, "n k"]:
     """The logits of q(c|x) of all channels, locked or not."""
-    return in_batches(_router_logits, model, params, x, None)
+    return encode(model, params, x).logits
 
 
-@partial(jax.jit, static_argnums=0)
-def _router_logits(model, params, x, _):
-    return model.apply({"params": params}, x, method="encode").logits
-
-
-def router_features(model: MixVAE, params: Any, x: Array) -> Float[np.ndarray, "n f"]:
+@batched
+def router_features(model: MixVAE, params: Any, x: Images) -> Float[Array, "n f"]:
     """What the router's last layer reads."""
-    return in_batches(_router_features, model, params, x, None)
-
-
-@partial(jax.jit, static_argnums=0)
-def _router_features(model, params, x, _):
     _, kept = model.apply({"params": params}, x, method="encode", mutable="intermediates")
     return kept["intermediates"]["encoder"]["posterior"]["features"][0]
 
 
-def chosen_losses(
-    model: MixVAE, params: Any, x: Array, k_active: Any
-) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+@batched
+def chosen_losses(model: MixVAE, params: Any, x: Images, k_active: Any) -> tuple[Int[Array, "n"], Float[Array, "n"]]:
     """The channel that every image is routed to, and -log p(x|z, e) + KL of that channel's latent, in nats."""
-    return in_batches(_chosen_loss, model, params, x, k_active)
-
-
-@partial(jax.jit, static_argnums=0)
-def _chosen_loss(model, params, x, k_active):
-    posterior = model.apply({"params": params}, x, method="encode")
+    posterior = encode(model, params, x)
     channel = jnp.argmax(lock(posterior.logits, k_active), -1)
     chosen = jax.nn.one_hot(channel, model.num_components)
-    z = jnp.einsum("nk,nkd->nd", chosen, jnp.broadcast_to(posterior.mean, (*chosen.shape, posterior.mean.shape[-1])))
-    kl = jnp.sum(chosen * kl_normal(posterior.mean, posterior.log_var), -1)
-    return channel, model.apply({"params": params}, z, chosen, x, method="nll") + kl
+    nll = model.apply({"params": params}, of_channel(posterior.mean, channel), chosen, x, method="nll")
+    return channel, nll + kl_latents(kl_normal(posterior.mean, posterior.log_var), chosen, "routed")
 
 
 def cross_decoding(model: MixVAE, params: Any, x: Array, k_active: int) -> Float[np.ndarray, "n"]:
@@ -122,37 +140,23 @@ def cross_decoding(model: MixVAE, params: Any, x: Array, k_active: int) -> Float
 
     The added -log p(x|z_c, e_j) of the chosen channel's mean latent, a mean over the other unlocked channels j != c.
     """
-    channel, nll = in_batches(_cross_decoded, model, params, x, k_active)
-    nll, rows = nll[:, : int(k_active)], np.arange(len(nll))
-    own = nll[rows, channel]
-    return (nll.sum(1) - own) / max(1, nll.shape[1] - 1) - own * (nll.shape[1] > 1)
+    channel, nll = _cross_decoded(model, params, x, k_active)
+    nll = nll[:, : int(k_active)]
+    added = nll - np.take_along_axis(nll, channel[:, None], 1)  # 0 in the image's own channel
+    return added.sum(1) / max(1, nll.shape[1] - 1)
 
 
-@partial(jax.jit, static_argnums=0)
-def _cross_decoded(model, params, x, k_active):
-    posterior = model.apply({"params": params}, x, method="encode")
+@batched
+def _cross_decoded(model: MixVAE, params: Any, x: Images, k_active: Any) -> tuple:
+    posterior = encode(model, params, x)
     channel = jnp.argmax(lock(posterior.logits, k_active), -1)
-    latents = jnp.broadcast_to(posterior.mean, (*posterior.logits.shape, posterior.mean.shape[-1]))
-    z = jnp.take_along_axis(latents, channel[:, None, None], 1)[:, 0]
+    z = of_channel(posterior.mean, channel)
 
     def nll(weights: Array) -> Array:
         everyone = jnp.broadcast_to(weights, posterior.logits.shape)
         return model.apply({"params": params}, z, everyone, x, method="nll")
 
     return channel, jax.lax.map(nll, jnp.eye(model.num_components)).T  # at once, K images for each would be held
-
-
-def in_batches(function: Any, model: MixVAE, params: Any, x: UInt8[np.ndarray, "n h w c"], k_active: Any) -> Any:
-    """`function(model, params, pixels, k_active)` over batches of one size, the last one padded, results joined."""
-    x, parts = checked(model, x), []
-    size = max(1, min(BATCH, BATCH_BYTES // (4 * math.prod(x.shape[1:]))))
-    for start in range(0, max(len(x), 1), size):
-        part = np.asarray(x[start : start + size])
-        padded = np.zeros((size, *x.shape[1:]), np.float32)
-        padded[: len(part)] = part / 255.0 if x.dtype == np.uint8 else part
-        arrays = function(model, params, padded, k_active)
-        parts.append(jax.tree.map(lambda a, part=part: np.asarray(a)[: len(part)], arrays))
-    return jax.tree.map(lambda *a: np.concatenate(a), *parts)
 
 
 def checked(model: MixVAE, x: Array | OnDisk) -> np.ndarray | OnDisk:

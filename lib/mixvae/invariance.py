@@ -8,6 +8,7 @@ from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mixvae.routing import lock
+from mixvae.tau_classifier import UNLABELLED
 
 
 def augment(
@@ -27,11 +28,11 @@ def augment(
     if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"augment needs floats [B, H, W, C], found {x.dtype} {x.shape}; divide bytes by 255")
     angle, zoom_y, zoom_x, slant, *move = jax.random.uniform(key, (6, len(x)), x.dtype, minval=-1, maxval=1)
-    matrix = affine(jnp.deg2rad(degrees) * angle, 1 + scale * zoom_y, 1 + scale * zoom_x, shear * slant)
+    matrix = affine_matrix(jnp.deg2rad(degrees) * angle, 1 + scale * zoom_y, 1 + scale * zoom_x, shear * slant)
     return warp(x, matrix, shift * jnp.stack(move, axis=-1))
 
 
-def affine(
+def affine_matrix(
     angle: Float[Array, "*b"], zoom_y: Float[Array, "*b"], zoom_x: Float[Array, "*b"], slant: Float[Array, "*b"]
 ) -> Float[Array, "*b 2 2"]:
     """[[cos, -sin], [sin, cos]] @ [[zoom_y, slant], [0, zoom_x]], on (y, x); angle in radians."""
@@ -67,7 +68,7 @@ def router_objective(
     logits_x: Float[Array, "b k"],
     logits_a: Float[Array, "b k"],
     k_active: int | Int[Array, ""],
-    self_labels: Int[Array, "b"] | int = -1,
+    self_labels: Int[Array, "b"] | int = UNLABELLED,
 ) -> RouterTerms:
     """inv = mean KL(target || q(c|a)); H = entropy of the batch mean of q, h = mean entropy of q.
 

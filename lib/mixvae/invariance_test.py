@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 from scipy.stats import entropy
 
-from mixvae.invariance import affine, augment, router_objective, warp
+from mixvae.invariance import affine_matrix, augment, router_objective, warp
 
 B, K, H, W, C = 3, 5, 20, 30, 2
 NOTHING = dict(degrees=0.0, shift=0.0, scale=0.0, shear=0.0)
@@ -30,7 +30,7 @@ def test_warp_is_bilinear_resampling(seed):
     x, rng = images(seed), np.random.default_rng(seed)
     angle, slant, *move = rng.uniform(-2, 2, (4, B))
     zoom_y, zoom_x = rng.uniform(0.5, 2, (2, B))
-    matrices = affine(*(jnp.asarray(v, jnp.float32) for v in (angle, zoom_y, zoom_x, slant)))
+    matrices = affine_matrix(*(jnp.asarray(v, jnp.float32) for v in (angle, zoom_y, zoom_x, slant)))
     found = warp(x, matrices, jnp.stack(move, -1))
     for b in range(B):
         turn = np.array([[np.cos(angle[b]), -np.sin(angle[b])], [np.sin(angle[b]), np.cos(angle[b])]])

@@ -109,7 +109,7 @@ def test_an_unchosen_channels_mean_moves_the_latents_kl_and_not_the_reconstructi
     @jax.jit
     def score(params, mean):
         posterior = Posterior(80.0 * jax.nn.one_hot(chosen, K), mean, jnp.zeros((B, K, D)))
-        recon = objective.reconstruction(params["params"], jax.random.key(1), x, posterior, knobs)
+        recon = objective.reconstruction(params["params"], posterior, jax.random.key(1), x, knobs)
         return recon, kl_latents(kl_normal(mean, posterior.log_var), jax.nn.softmax(posterior.logits), "all")
 
     params, mean = jax.jit(model.init)(jax.random.key(0), x), np.ones((B, K, D), np.float32)

@@ -12,6 +12,8 @@ import numpy as np
 import scipy
 from jaxtyping import Float, Int
 
+from mixvae.tau_classifier import UNLABELLED
+
 MINIMUM = 100
 SPEARMAN_PIXELS = 1_000_000
 
@@ -185,12 +187,12 @@ def _enough(n: int) -> None:
 
 
 def _labelled(channels, labels, *others):
-    """All arrays without their unlabelled images (label -1)."""
+    """All arrays without their unlabelled images."""
     arrays = [np.asarray(a) for a in (channels, labels, *others)]
     shapes = [a.shape for a in arrays]
     if shapes[0] != shapes[1] or len({s[:1] for s in shapes}) > 1 or arrays[0].ndim != 1:
         raise ValueError(f"channels and labels are [N], one an image, found shapes {', '.join(map(str, shapes))}")
-    arrays = [a[arrays[1] != -1] for a in arrays]
+    arrays = [a[arrays[1] != UNLABELLED] for a in arrays]
     _enough(len(arrays[0]))
     return arrays
 

@@ -4,14 +4,21 @@ from dataclasses import fields
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from mixvae.config import Config, ModelConfig
 from mixvae.modules.decoders import DECODERS, ModularDecoder
 from mixvae.modules.encoders import ENCODERS, Posterior, PosteriorHead
 
 CENTRE = 0.13  # the mean of MNIST's pixels: images enter the encoder near zero mean
+
+
+@jax.jit  # also outside of compiled code, where 1 / 255 would be rounded otherwise
+def pixels(x: Num[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
+    """Bytes as floats in [0, 1]; floats as they are."""
+    return x.astype(jnp.float32) / 255.0 if x.dtype == jnp.uint8 else x
 
 
 class MixVAE(nn.Module):

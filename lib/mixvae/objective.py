@@ -8,7 +8,7 @@ The terms themselves are in `losses.py`, `invariance.py` and `tau_classifier.py`
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +16,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mixvae import tau_classifier
 from mixvae.config import AugmentConfig, Config, Knobs
-from mixvae.invariance import augment, router_objective
+from mixvae.invariance import RouterTerms, augment, router_objective
 from mixvae.losses import kl_categorical, kl_latents, kl_normal, usage
 from mixvae.model import MixVAE
 from mixvae.modules.encoders import Posterior
 from mixvae.routing import lock, route
+
+T = TypeVar("T")
 
 
 class Batch(NamedTuple):
@@ -52,36 +54,26 @@ class Objective:
         q = jax.nn.softmax(lock(posterior.logits, knobs.k_active))
         kl = kl_normal(posterior.mean, posterior.log_var)
 
-        def reconstruction(params: dict, posterior: Posterior, key: Array, x: Array, knobs: Knobs) -> dict[str, Array]:
-            return {"recon": self.reconstruction(params, key, x, posterior, knobs)}
-
-        def invariance(params: dict, logits: Array, key: Array, batch: Batch, knobs: Knobs) -> dict[str, Array]:
-            viewed = self.encode(params, self.view(key, batch.x)).logits
-            return router_objective(logits, viewed, knobs.k_active, batch.self_labels)._asdict()
-
-        def label(params: dict, key: Array, batch: Batch, knobs: Knobs) -> dict[str, Array]:
-            return {"label": self.label(params, key, batch, knobs)}
-
-        w_router = {"inv": knobs.w_inv, "H": -2.0 * knobs.w_mi, "h": knobs.w_mi}
-        decoded, recon = weighed(
-            reconstruction, {"recon": knobs.w_evidence}, of=(decoding, posterior), given=(key_recon, batch.x, knobs)
+        w_router = RouterTerms(inv=knobs.w_inv, H=-2.0 * knobs.w_mi, h=knobs.w_mi)
+        decoded, recon = weighted(
+            self.reconstruction, knobs.w_evidence, of=(decoding, posterior), given=(key_recon, batch.x, knobs)
         )
-        routed, router = weighed(invariance, w_router, of=(encoding, posterior.logits), given=(key_inv, batch, knobs))
-        labelled, labels = weighed(label, {"label": knobs.w_label}, of=(encoding,), given=(key_label, batch, knobs))
+        routed, router = weighted(self.router, w_router, of=(encoding, posterior.logits), given=(key_inv, batch, knobs))
+        labelled, label = weighted(self.label, knobs.w_label, of=(encoding,), given=(key_label, batch, knobs))
         kl_z = kl_latents(kl, q, self.kl_scope).mean()
         kl_c = kl_categorical(posterior.logits, knobs.k_active).mean()
         usage_prior = usage(q, self.usage_alpha, knobs.k_active)
         divergence = knobs.w_evidence * (knobs.beta_z * kl_z + knobs.beta_c * kl_c)
         loss = decoded + divergence + usage_prior + routed + labelled
-        terms = recon | router | labels | {"kl_z": kl_z, "kl_c": kl_c, "usage_prior": usage_prior}
-        return loss, terms | {"loss": loss, "usage": q.mean(0)}
+        terms = {"recon": recon, **router._asdict(), "label": label, "kl_z": kl_z, "kl_c": kl_c}
+        return loss, terms | {"usage_prior": usage_prior, "loss": loss, "usage": q.mean(0)}
 
     def encode(self, params: dict, x: Float[Array, "b h w c"]) -> Posterior:
         """The model's posterior."""
         return self.model.apply({"params": params}, x, method="encode")
 
     def reconstruction(
-        self, params: dict, key: PRNGKeyArray, x: Float[Array, "b h w c"], posterior: Posterior, knobs: Knobs
+        self, params: dict, posterior: Posterior, key: PRNGKeyArray, x: Float[Array, "b h w c"], knobs: Knobs
     ) -> Float[Array, ""]:
         """Mean of -log p(x | z, e), as the estimator says.
 
@@ -115,6 +107,13 @@ class Objective:
         """The decoder's negative log-likelihood."""
         return self.model.apply({"params": params}, z, w, x, method="nll")
 
+    def router(
+        self, params: dict, logits: Float[Array, "b k"], key: PRNGKeyArray, batch: Batch, knobs: Knobs
+    ) -> RouterTerms:
+        """What the router's objective says of the batch's logits, and of those of a view of every image."""
+        viewed = self.encode(params, self.view(key, batch.x)).logits
+        return router_objective(logits, viewed, knobs.k_active, batch.self_labels)
+
     def label(self, params: dict, key: PRNGKeyArray, batch: Batch, knobs: Knobs) -> Float[Array, ""]:
         """Mean of -log p(y|x) over views of the labelled images; 0 without labels."""
         table = jnp.eye(*batch.table.shape) if self.label_target == "channel" else batch.table
@@ -132,20 +131,19 @@ def without(params: dict, part: str) -> dict:
     return {name: weights for name, weights in params.items() if name != part}
 
 
-def weighed(
-    terms: Callable[..., dict[str, Array]], weights: dict[str, Float[Array, ""]], of: tuple, given: tuple = ()
-) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """The weighed sum of `terms(*of, *given)`, whose gradient reaches `of` alone, and the terms, for reading alone.
+def weighted(terms: Callable[..., T], weights: T, of: tuple, given: tuple = ()) -> tuple[Float[Array, ""], T]:
+    """The sum of `terms(*of, *given)` under `weights`, and the terms, for reading alone; its gradient reaches `of`.
 
-    While all weights are 0 nothing is computed, and everything is 0. `terms` closes over nothing that is traced.
+    Terms and weights are scalars, or trees of them. While all weights are 0 nothing is computed, and everything is 0.
+    `terms` closes over nothing that is traced.
     """
 
-    def total(of: tuple, given: tuple) -> tuple[Array, dict[str, Array]]:
+    def total(of: tuple, given: tuple) -> tuple[Float[Array, ""], T]:
         weights, given = given
         values = terms(*of, *given)
-        return sum(weights[name] * value for name, value in values.items()), values
+        return sum(jax.tree.leaves(jax.tree.map(jnp.multiply, weights, values))), values
 
-    return computed_if(total, jnp.any(jnp.stack([*weights.values()])), of, (weights, given))
+    return computed_if(total, jnp.any(jnp.stack(jax.tree.leaves(weights))), of, (weights, given))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -158,15 +156,15 @@ def computed_if(f: Callable, on: Array, of: tuple, given: tuple) -> tuple[Float[
     return _or_zeros(f, on, of, given)
 
 
-def _value_and_slope(f: Callable, on: Array, of: tuple, given: tuple) -> tuple[Any, tuple]:
+def _value_and_gradient(f: Callable, on: Array, of: tuple, given: tuple) -> tuple[Any, tuple]:
     return _or_zeros(jax.value_and_grad(f, has_aux=True), on, of, given)
 
 
-def _slope(f: Callable, slope: tuple, cotangent: tuple[Float[Array, ""], Any]) -> tuple[None, tuple, None]:
-    return None, jax.tree.map(lambda s: cotangent[0] * s, slope), None
+def _gradient(f: Callable, gradient: tuple, cotangent: tuple[Float[Array, ""], Any]) -> tuple[None, tuple, None]:
+    return None, jax.tree.map(lambda g: cotangent[0] * g, gradient), None
 
 
-computed_if.defvjp(_value_and_slope, _slope)
+computed_if.defvjp(_value_and_gradient, _gradient)
 
 
 def _or_zeros(f: Callable, on: Array, *arguments: Any) -> Any:

@@ -10,7 +10,7 @@ from mixvae.invariance import router_objective
 from mixvae.losses import kl_normal
 from mixvae.model import build_model
 from mixvae.modules.encoders import Posterior
-from mixvae.objective import Batch, build_objective, weighed
+from mixvae.objective import Batch, build_objective, weighted
 
 B, M, K, D, Y = 6, 4, 5, 2, 3
 LABELS = (0, -1, 2, 1)
@@ -47,7 +47,7 @@ def written_out(objective, params, key, batch, knobs, scope, target, k):
     kl_c = (q * jnp.log(k * q)).sum(1).mean()
     viewed = objective.encode(params, objective.view(key_inv, batch.x)).logits
     router = router_objective(posterior.logits, viewed, k, batch.self_labels)
-    recon = objective.reconstruction(params, key_recon, batch.x, posterior, knobs)
+    recon = objective.reconstruction(params, posterior, key_recon, batch.x, knobs)
     table = {"tau": batch.table, "channel": jnp.eye(K, Y)}[target][:k]
     labelled = objective.encode(params, objective.view(key_label, batch.x_labelled)).logits
     p = jax.nn.softmax(labelled[:, :k]) @ table
@@ -105,7 +105,7 @@ def test_a_term_without_a_weight_is_not_computed(together):
     @jax.jit
     def slope(weight, x):
         def loss(x):
-            total, terms = weighed(lambda x: {"log": jnp.log(x)}, {"log": weight}, (x,))
+            total, terms = weighted(lambda x: {"log": jnp.log(x)}, {"log": weight}, (x,))
             return total, terms["log"]
 
         return jax.grad(loss, has_aux=True)(x)

@@ -1,5 +1,6 @@
 """Runs: trained epoch by epoch, saved and gone on with where they stopped."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,7 +16,7 @@ from mixvae.data import Dataset, draw_labels, load_dataset
 from mixvae.folder import locked, sweep_partials
 from mixvae.metrics import effective_channels
 from mixvae.state import State
-from mixvae.step import agreed
+from mixvae.step import broadcast
 from mixvae.trainer import Trainer, joined
 
 PARTS = 20
@@ -53,8 +54,8 @@ def fit(
 ) -> Iterator[Snapshot]:
     """Train to the config's last epoch, one Snapshot an epoch; with a folder, save each and go on from the last one.
 
-    `dataset` defaults to the one that the config names; `progress` hears of the steps done, PARTS times an epoch,
-    `resumed` of the Snapshot that a folder's run goes on from.
+    `dataset` defaults to the one that the config names; `progress` hears of the steps done, PARTS times an epoch at
+    most, `resumed` of the Snapshot that a folder's run goes on from.
     Of several processes that train together the first reads and writes the folder. Raises ValueError where the folder
     holds a run of another config, or another process trains that run.
     """
@@ -63,7 +64,7 @@ def fit(
     folder = folder if jax.process_index() == 0 else None
     with locked(folder) if folder else nullcontext():
         state, history = resume(trainer, folder) if folder else (trainer.init(), [])
-        state, done = agreed((state, len(history)))
+        state, done = broadcast((state, len(history)))
         if resumed and history:
             resumed(Snapshot(trainer, state, history))
         for _ in range(done, config.train.epochs):
@@ -82,7 +83,7 @@ def train_epoch(
         return trainer.advance(state)
     parts, goal = [], int(state.step) + trainer.steps_per_epoch
     while state.step < goal:
-        state, columns = trainer.advance(state, max(1, trainer.steps_per_epoch // PARTS))
+        state, columns = trainer.advance(state, math.ceil(trainer.steps_per_epoch / PARTS))
         parts.append(columns)
         progress(len(columns["loss"]))
     return state, joined(parts)

@@ -43,7 +43,7 @@ def learning_rate(epochs: np.ndarray, train: TrainConfig) -> np.ndarray:
     """A linear warm-up to the peak, then a cosine to `final_rate` of it at the last epoch; the same in every start."""
     now = age(epochs, train)
     last = np.where(epochs < train.starts_end, train.start_epochs, train.epochs - train.starts_end)
-    warm = np.clip(now / max(train.warmup_epochs, 1e-9), 0.0, 1.0)
+    warm = now / max(train.warmup_epochs, 1e-9)
     done = np.clip((now - train.warmup_epochs) / np.maximum(last - train.warmup_epochs, 1e-9), 0.0, 1.0)
     cosine = train.final_rate + (1.0 - train.final_rate) * 0.5 * (1.0 + np.cos(np.pi * done))
     return train.learning_rate * np.where(now < train.warmup_epochs, warm, cosine)

@@ -1,11 +1,11 @@
 """What a setting is: a field with a type, a range and a label, checked when its section is made."""
 
-import difflib
 import math
 import types
 import typing
 from collections.abc import Iterable
 from dataclasses import Field, field, fields
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 
@@ -22,9 +22,12 @@ def choice(default: str, valid: Iterable[str], label: str) -> Any:
 
 def nearest(what: str, value: Any, valid: Iterable[str]) -> str:
     """`what` does not exist, with the nearest valid name and all of them."""
-    close = difflib.get_close_matches(str(value), valid, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{what} does not exist{hint} (valid: {', '.join(valid)})"
+    return f"{what} does not exist{did_you_mean(value, valid)} (valid: {', '.join(valid)})"
+
+
+def did_you_mean(value: Any, valid: Iterable[str]) -> str:
+    """A hint at the valid name that is nearest, if one is near."""
+    return "".join(f"; did you mean {name!r}?" for name in get_close_matches(str(value), valid, n=1, cutoff=0.5))
 
 
 TYPE_NAMES = {int: "whole number", float: "number", bool: "true or false", str: "text"}

@@ -9,13 +9,13 @@ import math
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 
 from mixvae.on_disk import OnDisk
+from mixvae.settings import did_you_mean
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -114,8 +114,8 @@ def _named(where: Path, files: Iterable[T], name_of: Callable[[T], str]) -> dict
     for file in files:
         key = name_of(file).removesuffix(".npy")
         if key not in NPZ_KEYS:
-            near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(key, NPZ_KEYS, n=1))
-            raise ValueError(f"{where}: expected arrays named {', '.join(NPZ_KEYS)}; found {key!r}{near}")
+            found = f"found {key!r}{did_you_mean(key, NPZ_KEYS)}"
+            raise ValueError(f"{where}: expected arrays named {', '.join(NPZ_KEYS)}; {found}")
         if NPZ_KEYS[key] in named:
             raise ValueError(f"{where}: expected one array of {NPZ_KEYS[key]}, found {key!r} as well")
         named[NPZ_KEYS[key]] = file

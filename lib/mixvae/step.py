@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, UInt8
 
 from mixvae.config import Knobs
+from mixvae.model import pixels
 from mixvae.objective import Batch, Objective
 
 LABELLED_BATCH = 64
@@ -77,25 +78,24 @@ def drawn_labelled(key: Array, first: Int[Array, ""], steps: int, count: Int[Arr
     return jax.vmap(draw)(first + jnp.arange(steps))
 
 
-def step_keys(key: Array, step: Int[Array, ""]) -> tuple[Array, Array]:
-    """The keys of a step's loss, and of the labelled images beside its batch."""
-    key_loss, key_labels = jax.random.split(jax.random.fold_in(key, step))
-    return key_loss, key_labels
+def step_keys(key: Array, step: Int[Array, ""]) -> tuple[Array, Array, Array]:
+    """The keys of a step's loss, of the labelled images beside its batch, and of newcomers unlocked before it."""
+    return tuple(jax.random.split(jax.random.fold_in(key, step), 3))
 
 
-@partial(jax.jit, static_argnames=("objective", "optimiser", "spread"))
+@partial(jax.jit, static_argnames=("objective", "optimiser", "sharding"))
 def run_steps(
     objective: Objective,
     optimiser: optax.GradientTransformation,
     coming: Coming,
-    spread: NamedSharding | None = None,
+    sharding: NamedSharding | None = None,
 ) -> tuple[Moving, dict[str, Array]]:
-    """The steps that are coming, each batch `spread` over devices; the terms as columns, filled that many rows down."""
+    """The steps that are coming, each batch placed by `sharding`; the terms as columns, filled that many rows down."""
     step = partial(run_step, objective, optimiser, coming.ema, coming.begun)
 
     def batch(number: Array) -> Batch:
         drawn = draw(coming.data, number)
-        return drawn._replace(x=jax.lax.with_sharding_constraint(drawn.x, spread)) if spread else drawn
+        return drawn._replace(x=jax.lax.with_sharding_constraint(drawn.x, sharding)) if sharding else drawn
 
     def take(i: Array, state: tuple[Moving, dict]) -> tuple[Moving, dict]:
         moving, columns = state
@@ -106,7 +106,7 @@ def run_steps(
     _, terms = jax.eval_shape(step, *first)
     columns = {name: jnp.zeros((len(coming.knobs.tau), *term.shape)) for name, term in terms.items()}
     done = jax.lax.fori_loop(0, coming.steps, take, (coming.moving, columns))
-    return jax.lax.with_sharding_constraint(done, whole(spread)) if spread else done
+    return jax.lax.with_sharding_constraint(done, replicated(sharding)) if sharding else done
 
 
 @partial(jax.jit, static_argnames=("objective", "optimiser"))  # so that it is traced once, for shapes and in the loop
@@ -121,7 +121,7 @@ def run_step(
     knobs: Knobs,
 ) -> tuple[Moving, dict[str, Array]]:
     """One step, and its terms, the gradient's norm among them."""
-    key_loss, _ = step_keys(key, moving.step)
+    key_loss, _, _ = step_keys(key, moving.step)
     grads, terms = jax.grad(objective, has_aux=True)(moving.params, key_loss, batch, knobs)
     moving = descend(optimiser, ema, begun, moving, grads, knobs.learning_rate)
     return moving, terms | {"gradient": optax.tree.norm(grads)}
@@ -130,13 +130,9 @@ def run_step(
 def draw(data: Data, step: Int[Array, ""]) -> Batch:
     """The batch of a step, and the labelled images beside it."""
     i = step - data.first
-    drawn = pixels(data.x, data.drawn[i])
-    return Batch(pixels(data.x, data.order[i]), data.self_labels[data.order[i]], drawn, data.labels[i], data.table)
-
-
-def pixels(x: UInt8[Array, "n h w c"], index: Int[Array, "b"]) -> Float[Array, "b h w c"]:
-    """Images in [0, 1]."""
-    return x[index].astype(jnp.float32) / 255.0
+    shuffled, labelled = data.order[i], data.drawn[i]
+    x, x_labelled = pixels(data.x[shuffled]), pixels(data.x[labelled])
+    return Batch(x, data.self_labels[shuffled], x_labelled, data.labels[i], data.table)
 
 
 def descend(
@@ -152,7 +148,7 @@ def descend(
     params = jax.tree.map(lambda p, u: p - learning_rate * u, moving.params, updates)
     steps = moving.step - begun
     decay = jnp.minimum(ema, (1.0 + steps) / (10.0 + steps))
-    average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, moving.average, params)
+    average = optax.incremental_update(params, moving.average, 1.0 - decay)
     return Moving(params, average, optimiser_state, moving.step + 1)
 
 
@@ -173,29 +169,29 @@ def over_devices(batch_size: int) -> NamedSharding | None:
     return None
 
 
-def everywhere(tree: Any, spread: NamedSharding | None) -> Any:
-    """`tree` with a copy of every leaf on each device of `spread`; as it is where there is none."""
-    if spread is None:
+def replicate(tree: Any, sharding: NamedSharding | None) -> Any:
+    """`tree` with a copy of every leaf on each device of `sharding`; as it is where there is none."""
+    if sharding is None:
         return tree
 
     def copied(leaf):
-        placed = isinstance(leaf, jax.Array) and leaf.sharding == whole(spread)
-        return leaf if placed else jax.make_array_from_process_local_data(whole(spread), np.asarray(leaf))
+        placed = isinstance(leaf, jax.Array) and leaf.sharding == replicated(sharding)
+        return leaf if placed else jax.make_array_from_process_local_data(replicated(sharding), np.asarray(leaf))
 
     return jax.tree.map(copied, tree)
 
 
-def whole(spread: NamedSharding) -> NamedSharding:
+def replicated(sharding: NamedSharding) -> NamedSharding:
     """A copy on each device."""
-    return NamedSharding(spread.mesh, PartitionSpec())
+    return NamedSharding(sharding.mesh, PartitionSpec())
 
 
-def here(tree: Any) -> Any:
+def local(tree: Any) -> Any:
     """Of copies on every device, the one that is this process's first."""
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
-def agreed(tree: Any) -> Any:
+def broadcast(tree: Any) -> Any:
     """`tree` as the first process has it; every process must ask, each with a tree of the same shapes."""
     return tree if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(tree)
 

@@ -14,9 +14,9 @@ from mixvae import curriculum, tau_classifier
 from mixvae.config import LIVE, Config, Knobs
 from mixvae.data import sample
 from mixvae.epochs import Epoch, EpochOnDisk
-from mixvae.inference import BATCH, chosen_losses, responsibilities
+from mixvae.inference import BATCH, checked, chosen_losses, responsibilities, router_logits
 from mixvae.invariance import router_objective
-from mixvae.model import MixVAE, build_model
+from mixvae.model import MixVAE, build_model, pixels
 from mixvae.objective import build_objective
 from mixvae.on_disk import OnDisk
 from mixvae.schedules import boosted, curriculum_start, knobs_at, next_stage
@@ -26,15 +26,16 @@ from mixvae.step import (
     Coming,
     Data,
     Moving,
-    agreed,
+    broadcast,
     build_optimiser,
     drawn_labelled,
-    everywhere,
-    here,
+    local,
     over_devices,
+    replicate,
     require_finite,
     run_steps,
     shuffled,
+    step_keys,
 )
 from mixvae.tau_classifier import UNLABELLED
 
@@ -73,14 +74,14 @@ class Trainer:
         self.model = build_model(config, x_train.shape[1:])
         self.objective = build_objective(config, self.model)
         self.optimiser = build_optimiser(config.train.clip, config.train.b2, config.train.weight_decay)
-        self.spread = over_devices(size)
+        self.sharding = over_devices(size)
         on_disk = isinstance(x_train, OnDisk)
-        self.x_train = x_train if on_disk else everywhere(jnp.asarray(x_train), self.spread)
+        self.x_train = x_train if on_disk else replicate(jnp.asarray(x_train), self.sharding)
         most = max(1, min(JUDGED, JUDGED_BYTES // math.prod(x_train.shape[1:])))
         self.judged = np.asarray(x_train[sample(len(x_train), most)])
-        self.x_val = x_train[:0] if x_val is None else x_val
+        self.x_val = x_train[:0] if x_val is None else checked(self.model, x_val)
         self.steps_per_epoch = len(x_train) // size
-        self._epoch = (None, None, None)
+        self._epoch = (None, (), None)
         labels = np.full(len(x_train), UNLABELLED) if labels is None else labels
         self.set_labels(labels, config.objective.use_tau_classifier)
 
@@ -127,7 +128,7 @@ class Trainer:
         Raises ValueError for what is no knob, for a value out of its range, and for a share of a channel.
         """
         for name, value in knobs.items():
-            section, field = LIVE[known(name)]
+            section, field = LIVE[a_knob(name)]
             high = self.config.model.num_components if name == "k_active" else field.metadata["high"]
             check(f"{section}.{name}", float(value), float, {**field.metadata, "high": high})
             if name == "k_active" and value != int(value):
@@ -138,7 +139,7 @@ class Trainer:
 
     def release(self, state: State, *names: str) -> State:
         """Put these knobs back on their schedules. Raises ValueError for what is no knob."""
-        released = dict.fromkeys(map(known, names), np.bool_(False))
+        released = dict.fromkeys(map(a_knob, names), np.bool_(False))
         return self.at_schedule(state._replace(held=state.held._replace(**released)))
 
     def at_schedule(self, state: State, steps: int = 1) -> State:
@@ -214,8 +215,8 @@ class Trainer:
         goal, parts = int(state.step) + (left if steps is None else min(steps, left)), []
         while not parts or state.step < goal:
             coming = self.coming(state, goal - int(state.step))
-            placed = everywhere(coming, self.spread)
-            moving, columns = run_steps(self.objective, self.optimiser, placed, self.spread)
+            placed = replicate(coming, self.sharding)
+            moving, columns = run_steps(self.objective, self.optimiser, placed, self.sharding)
             self.reading(state).read_ahead(int(state.step))  # while the device computes
             state, columns = self.done(state, coming, moving, columns)
             parts.append(columns)
@@ -249,8 +250,8 @@ class Trainer:
     ) -> tuple[State, dict[str, np.ndarray]]:
         """The State after steps that changed `moving`, and their columns; see `advance`."""
         steps, knobs = int(coming.steps), coming.knobs
-        if self.spread:
-            moving, columns = here((moving, columns))
+        if self.sharding:
+            moving, columns = local((moving, columns))
         columns = {name: np.asarray(column)[:steps] for name, column in columns.items()}
         require_finite(columns, knobs, int(state.step))
         columns |= {name: values[:steps] for name, values in knobs._asdict().items()}
@@ -261,16 +262,16 @@ class Trainer:
             columns["validation_loss"] = np.array([self.evidence_loss(state, self.x_val)])
             last = Knobs(*(values[steps - 1 : steps] for values in knobs))
             require_finite({"validation_loss": columns["validation_loss"]}, last, int(state.step) - 1)
-        return agreed(self.end_epoch(state, columns)), columns
+        return broadcast(self.end_epoch(state, columns)), columns
 
     def reading(self, state: State) -> Epoch:
         """What the steps of this epoch read."""
         epoch, labels = int(state.step) // self.steps_per_epoch, self.labels  # another thread may replace them
-        alive = labels, state.self_labels  # so that no other array gets their ids
-        name, _, read = self._epoch
-        if name != (wanted := (np.asarray(state.key).tobytes(), epoch, *map(id, alive))):
+        number, arrays = (np.asarray(state.key).tobytes(), epoch), (labels, state.self_labels)
+        before, of, read = self._epoch
+        if before != number or any(a is not b for a, b in zip(arrays, of, strict=True)):
             read = self.epoch_of(state, epoch, labels)
-            self._epoch = wanted, alive, read
+            self._epoch = number, arrays, read
         return read
 
     def epoch_of(self, state: State, epoch: int, labels: Int[np.ndarray, "n"]) -> Epoch:
@@ -339,15 +340,13 @@ class Trainer:
 
         Starts and seeds are compared by it: lower is better. The weights are the config's, the views always the same.
         """
-        views = self.judged_views()
-        q = [responsibilities(self.model, state.average, images, state.knobs.k_active) for images in views]
-        log_q = [np.log(np.maximum(p, np.finfo(p.dtype).tiny)) for p in q]
-        terms, weights = router_objective(*log_q, state.knobs.k_active), self.config.objective
+        logits = [router_logits(self.model, state.average, images) for images in self.judged_views()]
+        terms, weights = router_objective(*logits, state.knobs.k_active), self.config.objective
         return float(weights.w_inv * terms.inv - weights.w_mi * (2 * terms.H - terms.h))
 
     def judged_views(self) -> tuple[Float[np.ndarray, "n h w c"], Float[np.ndarray, "n h w c"]]:
         """The JUDGED training images, and a view of each."""
-        x = self.judged / np.float32(255)
+        x = pixels(self.judged)
         return x, np.clip(self.objective.view(jax.random.PRNGKey(0), x), 0, 1)
 
     def evidence_loss(self, state: State, x: UInt8[np.ndarray, "n h w c"]) -> float:
@@ -359,13 +358,13 @@ class Trainer:
         """Channels `before` ... `after - 1` become perturbed copies of those with the largest summed loss."""
         newcomers = np.arange(before, after)
         parents = curriculum.parents_of(newcomers, *chosen_losses(self.model, state.average, self.judged, before))
-        key = jax.random.fold_in(state.key, int(state.step))
+        _, _, key = step_keys(state.key, state.step)
         copied = [curriculum.split(key, self.model, p, parents, newcomers) for p in (state.params, state.average)]
         forgotten = curriculum.forget(self.model, state.optimiser, newcomers)
         return state._replace(params=copied[0], average=copied[1], optimiser=forgotten)
 
 
-def known(name: str) -> str:
+def a_knob(name: str) -> str:
     """The name of a knob. Raises ValueError, with the nearest, for any other."""
     if name not in LIVE:
         raise ValueError(nearest(f"the knob {name!r}", name, LIVE))

@@ -16,6 +16,7 @@ from mixvae.modules.layers import TransposedConvolution
 from mixvae.modules.outputs import LIKELIHOODS, SIGMA_PER, HeteroscedasticHead, StandardHead
 from mixvae.settings import nearest
 
+MIN_SIDE = 8  # pixels
 HEADS = {
     "standard": lambda d, project: StandardHead(d.channels, d.likelihood, d.sigma, project),
     "heteroscedastic": lambda d, project: HeteroscedasticHead(
@@ -27,10 +28,10 @@ HEADS = {
 class Decoder(nn.Module):
     """x ~ p(x | z, e): condition while rendering, then score.
 
-    `conditioner` makes conditioners, since one that stands at every block needs fresh parameters at each.
+    `conditioner` is a class, since one that stands at every block needs fresh parameters at each.
     """
 
-    conditioner: Callable[[], nn.Module]
+    conditioner: type[nn.Module]
     backbone: nn.Module
     head: nn.Module
 
@@ -98,8 +99,8 @@ class ModularDecoder(nn.Module):
         ).items():
             if getattr(self, name) not in valid:
                 raise ValueError(nearest(f"{name}={getattr(self, name)!r}", getattr(self, name), valid))
-        if min(self.output_hw) < 8:
-            raise ValueError(f"output_hw={self.output_hw}: height and width must be at least 8 pixels")
+        if min(self.output_hw) < MIN_SIDE:
+            raise ValueError(f"output_hw={self.output_hw}: height and width must be at least {MIN_SIDE} pixels")
         if not 0 < self.sigma_min < self.sigma_max:
             raise ValueError(f"sigma_min={self.sigma_min} must be above 0 and below sigma_max={self.sigma_max}")
         if self.parts is None:
