@@ -12,17 +12,12 @@ with app.setup(hide_code=True):
     import altair as alt
     import marimo as mo
 
-    from mixvae import load_dataset
-    from mixvae.runs import open_run
     from workbench import charts, compare, controls, inside, sweep, tables
     from workbench.cache import use_compilation_cache
-    from workbench.channel_view import ChannelView
     from workbench.experiments import EXPERIMENTS
-    from workbench.film import load_film
     from workbench.knobs import FRAME_RATES, configured
-    from workbench.live import LiveRun
     from workbench.memory import keep_freed_memory
-    from workbench.presets import SHOWCASE, watched_config
+    from workbench.opening import asked, opened
 
     alt.data_transformers.disable_max_rows()
     use_compilation_cache()
@@ -47,13 +42,13 @@ def _(live, view):
 
 
 @app.cell(hide_code=True)
-def _(beside, dataset, given, live, others, refresh, set_given):
+def _(beside, given, live, others, refresh, set_given):
     _ = refresh.value  # a tick runs this cell again
     if given() != live.given.any():
         set_given(live.given.any())
     weights, title = live.matrix()
     runs = {"live": live.curves} | ({others.selected_key: beside.history} if beside and beside.history else {})
-    mo.hstack(charts.of_run(runs, weights, dataset.class_names, title), justify="start", wrap=True)
+    mo.hstack(charts.of_run(runs, weights, live.dataset.class_names, title), justify="start", wrap=True)
     return
 
 
@@ -112,13 +107,12 @@ def _(live, measure, measured, while_open):
 
 @app.cell(hide_code=True)
 def _():
-    start = watched_config()
-    dataset = load_dataset(start.data.name, validation=start.data.validation)
-    saved = open_run(SHOWCASE, dataset)
-    view = ChannelView()
-    begun = LiveRun(view, dataset)
-    begun.show(saved, then=start, film=load_film(SHOWCASE))
-    return begun, dataset, saved, start, view
+    try:
+        begun, start = opened(**asked(mo.cli_args()))
+    except (ValueError, OSError) as cause:
+        mo.stop(True, mo.callout(str(cause), kind="danger"))
+    view = begun.view
+    return begun, start, view
 
 
 @app.cell(hide_code=True)
@@ -192,9 +186,9 @@ def _(channels, start, structure):
 
 @app.cell(hide_code=True)
 def _(begun, view):
-    live = begun  # once the saved run is on screen: the panel comes meanwhile, as planes beside it are narrower
+    live = begun  # once its first picture is on screen: the panel comes meanwhile, as planes beside it are narrower
     if not live.settled(600) or live.error:  # seconds; a server whose other pages train has little time for one more
-        raise RuntimeError(f"the saved run did not come on screen: {view.status}")
+        raise RuntimeError(f"the first picture did not come on screen: {view.status}")
     return (live,)
 
 
@@ -224,12 +218,12 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(live, saved, view):
+def _(live, view):
     if mo.app_meta().mode == "script":
         live.step(5)
         if not live.settled() or live.error or live.state.step != 5:
             raise RuntimeError(f"five steps were asked for: {view.status}")
-        print(f"{view.status} after {live.state.step} steps; before that, a saved run of {len(saved.history)} epochs")
+        print(f"{view.status} after {live.state.step} steps")
     return
 
 

@@ -72,10 +72,13 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serve(notebook: Path, log: Path) -> Iterator[Server]:
-    """`marimo run` on a free port of the loopback address, until the block ends; a closed page's run ends at once."""
+def serve(notebook: Path, log: Path, *words: str) -> Iterator[Server]:
+    """`marimo run` on a free port of the loopback address, until the block ends; a closed page's run ends at once.
+
+    `words` are for the notebook.
+    """
     port = free_port()
-    options = ["run", str(notebook), "--headless", "--no-token", "--session-ttl", "1", "-p", str(port)]
+    options = ["run", str(notebook), "--headless", "--no-token", "--session-ttl", "1", "-p", str(port), "--", *words]
     with serving("marimo", options, f"http://127.0.0.1:{port}/health", log) as pid:
         yield Server(f"http://127.0.0.1:{port}", pid)
 

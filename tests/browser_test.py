@@ -4,12 +4,14 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 playwright = pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[test]'")
 
 from browser import (  # noqa: E402
     CHROMIUM,
+    ROOT,
     STAMPS,
     ended,
     open_page,
@@ -47,6 +49,34 @@ def test_the_showcase_is_on_screen_before_anything_is_trained(page):
     assert len({text for text in texts(page) if "mostly" in text}) == 10
     box = page.locator("canvas.cv-canvas").bounding_box()
     assert box["width"] > 700 and box["x"] + box["width"] <= 1440 and box["y"] + box["height"] <= 900
+
+
+def test_images_of_ones_own_train_in_the_workbench(tmp_path):
+    rng = np.random.default_rng(0)
+    labels, images = np.arange(700) % 3, rng.integers(0, 60, (700, 20, 12, 3), dtype=np.uint8)
+    for label in range(3):
+        images[labels == label, 6 * label : 6 * label + 6, :, label] += np.uint8(180)
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels)
+    small = {"encoder": "dense", "decoder": "dense", "num_components": 4}
+    words = ["--config", "plain", "--set", f"data.name={tmp_path / 'own.npz'}"]
+    words += [word for name, value in small.items() for word in ("--set", f"model.{name}={value}")]
+    with (
+        serve(ROOT / "notebooks" / "decentralized.py", tmp_path / "log", *words) as server,
+        open_page(server.url) as page,
+    ):
+        wait_for(lambda: status(page) == "ready: starts anew" and paints(page)[-1].step == 0, 60, "fresh weights")
+        page.get_by_role("button", name="Train").click()
+        wait_for(lambda: paints(page)[-1].step > 0, 120, "steps")
+        assert "of 4 channels active" in sentence(page)
+
+
+def test_words_that_ask_for_nothing_known_are_answered(tmp_path):
+    notebook = ROOT / "notebooks" / "decentralized.py"
+    with (
+        serve(notebook, tmp_path / "log", "--set", "data.nme=own.npz") as server,
+        open_page(server.url, first="text=did you mean 'data.name'") as page,
+    ):
+        assert not page.locator("canvas.cv-canvas").count()
 
 
 @pytest.mark.parametrize("page", [{"width": 420}], indirect=True, ids=["narrow"])

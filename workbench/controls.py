@@ -10,8 +10,8 @@ from mixvae import Config
 from mixvae.config import FIELDS, LIVE
 from workbench.knobs import (
     CHANNELS,
-    SHOWN_CHANNELS,
     STRUCTURAL,
+    channels_shown,
     choices,
     curriculum_fits,
     idle,
@@ -37,17 +37,17 @@ def choice(config: Config, path: str) -> mo.ui.dropdown:
 def channels_field(config: Config) -> mo.ui.number:
     """K, in a field of its own: the live knobs follow it, and no other structural setting."""
     field = FIELDS[CHANNELS][0]
-    return mo.ui.number(1, SHOWN_CHANNELS, step=1, value=config.model.num_components, label=named(field))
+    return mo.ui.number(step=1, value=config.model.num_components, label=named(field))
 
 
 def live_panel(
-    start: Config, channels: int | None, on_change: Callable[[dict[str, float]], Any] | None = None
+    start: Config, channels: float | None, on_change: Callable[[dict[str, float]], Any] | None = None
 ) -> mo.ui.dictionary:
     """A slider for each live knob, by its name, and a switch for the curriculum, for K = `channels`.
 
     `on_change` hears of a move before any cell runs for it.
     """
-    channels = channels or start.model.num_components
+    channels = channels_shown(start, channels)
     fits = curriculum_fits(start, channels)
     switch = mo.ui.switch(start.curriculum.enabled and fits, label="curriculum", disabled=not fits)
     sliders = {name: slider(start, name, channels) for name in LIVE}
@@ -112,12 +112,11 @@ def named(field: Field) -> str:
 
 
 def panel(knobs: mo.ui.dictionary, why: Mapping[str, str]) -> mo.Html:
-    """The live knobs, and beside one that cannot change training now, why not."""
-    rows = []
-    for name, element in knobs.elements.items():
-        rows.append(element)
-        if name in why:
-            rows.append(mo.Html(note(why[name])))
+    """The live knobs, and beside one that cannot change training now, why not.
+
+    Each has a place for a reason, also an empty one: where rows come and go, marimo's page may lose one that stays.
+    """
+    rows = [mo.vstack([element, mo.Html(note(why.get(name, "")))], gap=0) for name, element in knobs.elements.items()]
     return mo.vstack(rows, gap=0.2)
 
 

@@ -7,8 +7,8 @@ from mixvae.config import FIELDS, LIVE
 from mixvae.config_file import override
 from mixvae.example_runs import STAGES, UNLABELLED, tiny_config
 from mixvae.schedules import constant
-from workbench.controls import LivePanel, channels_field, live_panel, slider, structural_panel
-from workbench.knobs import CHANNELS, SHOWN_CHANNELS, STRUCTURAL, configured
+from workbench.controls import LivePanel, channels_field, live_panel, panel, slider, structural_panel
+from workbench.knobs import CHANNELS, STRUCTURAL, configured
 
 
 def test_every_live_knob_has_an_element_that_stands_at_its_setting():
@@ -74,7 +74,7 @@ def test_structural_settings_have_a_choice_each_and_round_trip():
 def test_k_has_a_field_of_its_own():
     field = channels_field(override(Config(), {"model.num_components": 7}))
     assert CHANNELS in FIELDS and CHANNELS not in STRUCTURAL
-    assert (field.start, field.stop, field.step, field.value) == (1, SHOWN_CHANNELS, 1, 7)
+    assert (field.start, field.stop, field.step, field.value) == (None, None, 1, 7)  # what cannot be is told, not cut
     assert "K, channels" in field.text
 
 
@@ -116,6 +116,11 @@ def test_the_panel_shows_every_knob_and_the_reason_beside_it():
     assert text.count("no training image has a label") == 1
     assert "the curriculum is off" not in text
     assert "no training image" not in drawn(config, 5, labelled=True)
+
+
+def test_reasons_come_and_go_in_places_of_their_own():
+    none, all_ = (panel(live_panel(Config(), 10), why).text for why in ({}, dict.fromkeys(LIVE, "a reason")))
+    assert none.count("<div") == all_.count("<div") and all_.count("a reason") == len(LIVE)
 
 
 def test_a_move_is_followed_and_the_panel_drawn_anew_only_where_a_note_beside_a_knob_changes():

@@ -4,7 +4,7 @@ import ipywidgets as widgets
 
 from mixvae import Config
 from mixvae.config import FIELDS, LIVE
-from workbench.knobs import CHANNELS, SHOWN_CHANNELS, choices, curriculum_fits, log_steps, reach, short, standing
+from workbench.knobs import CHANNELS, channels_shown, choices, curriculum_fits, log_steps, reach, short, standing
 
 LABELLED = {"layout": {"width": "auto"}, "style": {"description_width": "82px"}}
 
@@ -15,14 +15,15 @@ def choice(config: Config, path: str) -> widgets.Dropdown:
     return widgets.Dropdown(options=choices(path), value=standing(config, path), **shown)
 
 
-def channels_field(config: Config) -> widgets.BoundedIntText:
+def channels_field(config: Config) -> widgets.IntText:
     """K: the live knobs follow it."""
     shown = {"description": short(FIELDS[CHANNELS][0]), **LABELLED}
-    return widgets.BoundedIntText(config.model.num_components, min=1, max=SHOWN_CHANNELS, **shown)
+    return widgets.IntText(config.model.num_components, **shown)
 
 
 def live_knobs(config: Config, channels: int) -> dict[str, widgets.ValueWidget]:
     """The switch of the curriculum and a slider for each live knob, by its name, for K = `channels`."""
+    channels = channels_shown(config, channels)
     fits = curriculum_fits(config, channels)
     shown = {"description": "curriculum", "indent": False, "disabled": not fits}
     switch = widgets.Checkbox(config.curriculum.enabled and fits, **shown)

@@ -10,6 +10,7 @@ from mixvae import Config, Knobs, State, Trainer
 from mixvae.config import FIELDS, LIVE
 from mixvae.config_file import override
 from mixvae.schedules import constant
+from workbench.frame import MOST_CHANNELS
 
 STRUCTURAL = (
     "model.conditioning",
@@ -20,7 +21,6 @@ STRUCTURAL = (
     "model.decoder",
 )
 CHANNELS = "model.num_components"
-SHOWN_CHANNELS = 100
 FRAME_RATES = (1, 30)
 LOG_STEPS_PER_DECADE = 10
 
@@ -42,11 +42,24 @@ def standing(config: Config, path: str) -> Any:
 
 
 def configured(start: Config, structure: Mapping[str, Any], channels: int | None) -> tuple[Config | None, str]:
-    """The config that the panels ask for; None where two choices contradict each other, and in words why."""
+    """The config that the panels ask for; None where it cannot be, as two choices contradict each other, and why."""
     try:
-        return override(start, {**structure, CHANNELS: channels}), ""
+        return shown(override(start, {**structure, CHANNELS: channels})), ""
     except ValueError as error:
-        return None, str(error)
+        return None, f"{error}. The model stays as it was."
+
+
+def shown(config: Config) -> Config:
+    """`config`. Raises ValueError where it has more channels than a view shows."""
+    if config.model.num_components > MOST_CHANNELS:
+        found = f"{CHANNELS}={config.model.num_components}"
+        raise ValueError(f"{found}: a view shows {MOST_CHANNELS} channels at most; the command line trains more")
+    return config
+
+
+def channels_shown(start: Config, channels: float | None) -> int:
+    """K as its field has it, or the start's where that is no number of channels that a view shows."""
+    return int(channels) if channels in range(1, MOST_CHANNELS + 1) else start.model.num_components
 
 
 def reach(config: Config, name: str, channels: int) -> tuple[float, float, float]:

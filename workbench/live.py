@@ -94,7 +94,7 @@ class LiveRun:
         self._command(put)
 
     def prepare(self):
-        """Compile the steps of the next run while the saved one is looked at, so that training starts at once."""
+        """Compile the steps of the next run while the first picture is looked at, so that training starts at once."""
         self._command(self._compile_ahead)
 
     def configure(self, config: Config):
@@ -213,14 +213,16 @@ class LiveRun:
         return compiled
 
     def _compile_ahead(self):
-        if self._saved and self._code(self._wanted) not in self._compiled:
-            config, dataset = self._wanted, self.dataset
+        if self._code(self._wanted) in self._compiled:
+            return
+        config, dataset, now = self._wanted, self.dataset, (self.trainer, self.state)
 
-            def fresh() -> tuple[Trainer, State]:
-                trainer = build_trainer(config, dataset)
-                return trainer, trainer.init()
+        def fresh() -> tuple[Trainer, State]:
+            trainer = build_trainer(config, dataset)
+            return trainer, trainer.init()
 
-            self._compiled[self._code(config)] = compiling(fresh, self._worker.wake)
+        run = fresh if self._saved else lambda: now
+        self._compiled[self._code(config)] = compiling(run, self._worker.wake)
 
     def _code(self, config: Config) -> tuple[Config, MixVAE]:
         """What tells a config's compiled steps from others; a part that was made anew under its name does too."""

@@ -186,7 +186,7 @@ REFUSED = [
     ("- model", "a mapping of names to settings, not list"),
     ("3: 4", "a mapping of names"),
     ("model: {num_components: '5'}", "model.num_components='5' must be a whole number, not text"),
-    ("model: {num_components: 5.0}", "model.num_components=5.0 must be a whole number, not number"),
+    ("model: {num_components: 5.0}", "model.num_components=5.0 must be a whole number"),
     ("model: {num_components: true}", "model.num_components=True must be a whole number, not true or false"),
     ("objective: {use_tau_classifier: 1}", "objective.use_tau_classifier=1 must be a true or false"),
     ("model: {conditioning: filme}", "model.conditioning='filme' does not exist; did you mean 'film'"),

@@ -48,9 +48,8 @@ def check(path: str, value: Any, hint: Any, metadata: typing.Mapping) -> Any:
     if hint is float and type(value) is int:
         value = float(value) if abs(value) < 2**1023 else math.inf  # what no float can hold is out of range
     if type(value) is not hint:
-        raise ValueError(
-            f"{path}={value!r} must be a {TYPE_NAMES[hint]}, not {TYPE_NAMES.get(type(value), type(value).__name__)}"
-        )
+        found = "" if type(value) in (int, float) else f", not {TYPE_NAMES.get(type(value), type(value).__name__)}"
+        raise ValueError(f"{path}={value!r} must be a {TYPE_NAMES[hint]}{found}")
     low, high = metadata["low"], metadata["high"]
     if (low is not None and not low <= value <= (math.inf if high is None else high)) or value == math.inf:
         ends = f"finite and at least {low:g}" if high is None else f"between {low:g} and {high:g}"
