@@ -84,7 +84,8 @@ def serve(notebook: Path, log: Path, *words: str) -> Iterator[Server]:
 
 
 def telling(folder: Path) -> Path:
-    """A copy of the workbench in `folder`; `ended` and `threads` give what its pages tell."""
+    """A copy of the workbench and its settings in `folder`; `ended` and `threads` give what its pages tell."""
+    shutil.copy(ROOT / "pyproject.toml", folder)
     workbench = ROOT / "notebooks" / "decentralized.py"
     notebook = folder / workbench.name
     notebook.write_text(workbench.read_text().replace("if __name__ ==", ENDED.format(folder=str(folder))))

@@ -43,12 +43,30 @@ def page(url, request):
         yield page
 
 
-@pytest.mark.parametrize("page", [{"scheme": "light"}, {"scheme": "dark"}], indirect=True, ids=["light", "dark"])
-def test_the_showcase_is_on_screen_before_anything_is_trained(page):
+@pytest.mark.parametrize(
+    "page, plane",
+    [({"scheme": "light"}, "#ffffff"), ({"scheme": "dark"}, "#14171c")],
+    indirect=["page"],
+    ids=["light", "dark"],
+)
+def test_the_showcase_is_on_screen_before_anything_is_trained(page, plane):
     wait_for(lambda: sentence(page).startswith("10 of 10 channels active"), 20, "the sentence")
     assert len({text for text in texts(page) if "mostly" in text}) == 10
     box = page.locator("canvas.cv-canvas").bounding_box()
     assert box["width"] > 700 and box["x"] + box["width"] <= 1440 and box["y"] + box["height"] <= 900
+    assert page.locator(".cv").evaluate("view => view.style.getPropertyValue('--cv-plane')") == plane
+    page.locator(".cv-switches select").first.select_option("certainty")
+    bar = page.locator(".cv-legend .cv-bar").evaluate("bar => getComputedStyle(bar).backgroundImage")
+    shades = [[int(part) for part in shade.split(", ")] for shade in re.findall(r"rgb\((.+?)\)", bar)]
+    ground = luminance([int(plane[at : at + 2], 16) for at in (1, 3, 5)])
+    for shade in (luminance(shades[0]), luminance(shades[-1])):
+        assert (max(shade, ground) + 0.05) / (min(shade, ground) + 0.05) > 2
+
+
+def luminance(colour: list[int]) -> float:
+    """Relative luminance of a colour's 0 to 255, by WCAG."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (part / 255 for part in colour)]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
 
 def test_images_of_ones_own_train_in_the_workbench(tmp_path):

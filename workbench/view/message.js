@@ -51,8 +51,8 @@ const VIRIDIS_TABLE = Uint8Array.from({ length: 3 * 256 }, (_, i) => {
   return Math.round(part(VIRIDIS[low]) * (low + 1 - at) + part(VIRIDIS[low + 1]) * (at - low));
 });
 
-// Shades of viridis, `count` of them, as colours of the page.
-export const shades = (count) => Array.from({ length: count }, (_, i) => {
-  const at = 3 * Math.round((255 * i) / (count - 1));
+// Shades of viridis, `count` of them between two of its parts, as colours of the page.
+export const shades = (count, [from, to]) => Array.from({ length: count }, (_, i) => {
+  const at = 3 * Math.round(255 * (from + ((to - from) * i) / (count - 1)));
   return `rgb(${VIRIDIS_TABLE.slice(at, at + 3).join(" ")})`;
 });

@@ -5,7 +5,7 @@ const COLOUR_BY = ["label", "certainty", "error", "usage"];
 const SHADES = 16;
 
 // {colours, index: point -> colour or -1, low, high: words for the ends of a scale}.
-export function tintOf(frame, { labels, colours }, by) {
+export function tintOf(frame, { labels, colours }, by, theme) {
   if (by === "label") return { colours, index: (i) => labels[i] ?? -1 };
   const { certainty, error, errors, usage, owner } = frame, most = Math.max(...usage, 1e-9);
   const [value, low, high] = {
@@ -15,10 +15,11 @@ export function tintOf(frame, { labels, colours }, by) {
       : [null, "not measured at this moment", ""],
     usage: [(i) => usage[owner[i]] / most, "0 %", `${(100 * most).toFixed(0)} %`],
   }[by];
-  return { colours: SHADE_COLOURS, index: (i) => (value ? Math.round(value(i) * (SHADES - 1)) : -1), low, high };
+  return { colours: SCALES.get(theme), index: (i) => (value ? Math.round(value(i) * (SHADES - 1)) : -1), low, high };
 }
 
-const SHADE_COLOURS = shades(SHADES);
+// Viridis without the end that is as light, or as dark, as the plane: contrast above 2 on it.
+const SCALES = new Map([[THEMES.light, shades(SHADES, [0, 0.75])], [THEMES.dark, shades(SHADES, [0.25, 1])]]);
 
 const rising = (values, keep) => Array.from(values.keys()).filter(keep).sort((a, b) => values[a] - values[b]);
 

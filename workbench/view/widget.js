@@ -124,7 +124,7 @@ function render({ model, el }) {
     if (look.theme !== theme || look.points !== points) sheet = null;
     if (look.points !== points) look.selected = look.selected.filter((i) => i < points.labels.length);
     if (look.told !== given) look.given = labelsByPoint(given, points);
-    const tint = frame ? tintOf(frame, points, look.by) : { colours: points.colours, index: () => -1 };
+    const tint = frame ? tintOf(frame, points, look.by, theme) : { colours: points.colours, index: () => -1 };
     const drawn = [tint.colours, theme, radius, devicePixelRatio], keyed = [tint.low === undefined, points, theme, look.hidden];
     Object.assign(look, { theme, points, told: given, tint, ratio: devicePixelRatio });
     if (!same(drawn, look.drawn)) look.sprites = makeSprites(...drawn);

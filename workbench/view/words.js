@@ -46,7 +46,7 @@ function putLegend(legend, { points: { names, colours, labels }, tint, theme, hi
   legend.replaceChildren();
   if (tint.low !== undefined) {
     const [low, bar, high] = ["cv-key", "cv-bar", "cv-key"].map((name) => make(legend, "span", name));
-    bar.style.background = `linear-gradient(90deg, ${VIRIDIS})`;
+    bar.style.background = `linear-gradient(90deg, ${tint.colours})`;
     if (!hidden.size) return [low, high];
     const shows = Object.assign(make(legend, "button", "cv-button", `show ${hidden.size} hidden`), { type: "button" });
     shows.title = "points of labels that the legend of labels hides";
