@@ -1,5 +1,6 @@
 """The terms of a run over time, thinned while it trains."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,8 +15,13 @@ def with_chunk(curves: Sequence[Row], epoch: float, columns: dict[str, np.ndarra
     steps = len(columns["loss"])
     row = {"epoch": epoch, "steps": steps} | {name: column.mean(0) for name, column in columns.items()}
     last = curves[-1] if curves else {}
-    if "steps" not in last or int(last["epoch"] * POINTS_PER_EPOCH) != int(epoch * POINTS_PER_EPOCH):
+    if "steps" not in last or part(last["epoch"]) != part(epoch):
         return [*curves, row]
     share = steps / (steps + last["steps"])
     mixed = {name: (1 - share) * last[name] + share * row[name] for name in columns if name in last}
     return [*curves[:-1], row | mixed | {"steps": steps + last["steps"]}]
+
+
+def part(epoch: float) -> int:
+    """Which of the parts of all epochs a chunk ended in; an epoch's end is in its last one."""
+    return math.ceil(round(epoch * POINTS_PER_EPOCH, 6))
