@@ -70,11 +70,14 @@ class ChannelView(anywidget.AnyWidget):
         super().close()
         self.layout.close()
 
-    def show(self, frame: Frame) -> bytes:
-        """Draw `frame`; its message. Raises ValueError where its arrays do not fit each other or are not finite."""
+    def show(self, frame: Frame, settled: bool = False) -> bytes:
+        """Draw `frame`; its message. The planes' scale eases to that of a frame while training, and is a settled one's.
+
+        Raises ValueError where its arrays do not fit each other or are not finite.
+        """
         check(frame, len(self.points["labels"]))
         target = frame_scale(frame)
-        self.scale = target if self.scale is None else self.scale + EASING * (target - self.scale)
+        self.scale = target if settled or self.scale is None else self.scale + EASING * (target - self.scale)
         with self.hold_sync():
             self.frame, self.status, self.number = encode(frame, self.scale), frame.status, self.number + 1
         if self._painted is not None:

@@ -13,13 +13,13 @@ from workbench.channel_view import PALETTE, ChannelView, class_colours
 from workbench.example_frames import HIGH, LOW, C, H, K, N, W, make_frame
 
 
-def test_the_scale_moves_slowly():
+def test_the_scale_moves_slowly_while_training_and_at_once_where_a_frame_is_settled():
     view, scales = ChannelView(), []
-    for factor in (1, 4, 4, 4):
-        view.show(make_frame(z=np.full((K, N, 2), 2.0 * factor)))
+    for factor, settled in ((1, False), (4, False), (4, False), (4, False), (4, True), (5, True)):
+        view.show(make_frame(z=np.full((K, N, 2), 2.0 * factor)), settled)
         scales.append(view.scale)
     assert scales[0] == 3.0
-    assert np.all(np.diff(scales) > 0) and scales[1] < 4.0 and scales[-1] < 8.0
+    assert np.all(np.diff(scales) > 0) and scales[1] < 4.0 and scales[3] < 8.0 and scales[4:] == [8.0, 10.0]
 
 
 def test_a_frame_is_one_message_and_the_status_needs_no_frame():

@@ -19,6 +19,7 @@ class Screen:
 
     def __init__(self):
         self.frames: list[Frame] = []
+        self.settled: list[bool] = []  # of every frame, whether it is to be shown at its own scale
         self.said: list[str] = []
         self.status = ""
         self.changed = threading.Condition()
@@ -38,8 +39,9 @@ class Screen:
     def close_with(self, owner):
         weakref.finalize(owner, setattr, self, "status", "closed").atexit = False
 
-    def show(self, frame: Frame) -> bytes:
+    def show(self, frame: Frame, settled: bool = False) -> bytes:
         check(frame, len(self.labels))
+        self.settled.append(settled)
         self._add(self.frames, frame._replace(z=frame.z.copy()), frame.status)
         return f"step {frame.step}".encode()
 

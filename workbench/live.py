@@ -388,7 +388,7 @@ class LiveRun:
         self._shown = self._counted()
         speed = self.pace.steps_per_second * self._config.train.batch_size if self._training else 0.0
         frame = self.points.frame(self.trainer, self._shown, self.status, speed)
-        message = self.view.show(frame)
+        message = self.view.show(frame, settled=whole)
         if not self._saved and self.film.add(frame.epoch, frame.k_active, message):
             self.view.show_moments(self.film.listing())
         if atlas and (whole or self.pace.atlas_due):

@@ -83,6 +83,7 @@ def test_every_frame_while_training_has_new_steps_and_pause_stops_them(live, scr
     assert max(speeds) > 0 == speeds[-1]
     assert screen.frames[-1].status == "paused" and screen.frames[-1].step == paused.step > 0
     assert live.settled() and live.state is paused and len(screen.frames) == shown
+    assert screen.settled == [frame.status != "training" for frame in screen.frames]
     live.start()
     screen.wait_for_training(1)
     assert live.state.step > paused.step
@@ -330,7 +331,11 @@ def test_compiling_is_said_also_of_a_model_that_is_rebuilt_while_it_trains(live,
     told = []
     for words in ("say", "show"):
         tell = getattr(screen, words)
-        setattr(screen, words, lambda what, tell=tell: [told.append(getattr(what, "status", what)), tell(what)])
+        setattr(
+            screen,
+            words,
+            lambda what, tell=tell, **how: [told.append(getattr(what, "status", what)), tell(what, **how)],
+        )
     live.configure(tiny_config(**LONG, **{"routing.estimator": "exact"}))
     screen.wait(lambda: "ready: all weights were kept" in told and told[-1] == "training")
     live.pause()
@@ -421,10 +426,10 @@ def test_a_view_goes_with_its_run():
 def test_settled_waits_for_the_worker_and_gives_up_in_time(live, screen, monkeypatch):
     free, busy, show = threading.Event(), threading.Event(), screen.show
 
-    def slow(frame):
+    def slow(frame, settled):
         busy.set()
         free.wait(60)
-        show(frame)
+        show(frame, settled)
 
     monkeypatch.setattr(screen, "show", slow)
     live.step(2)

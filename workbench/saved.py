@@ -8,7 +8,6 @@ from mixvae.runs import Snapshot
 from workbench.atlas import build_atlas
 from workbench.channel_view import ChannelView
 from workbench.film import Film, Moment, load_film
-from workbench.frame import frame_scale
 from workbench.points import POINTS, Points
 
 
@@ -23,7 +22,7 @@ class Recorder:
         """Keep the moment of a Snapshot."""
         self.points.encode(at.trainer, at.state, whole=True)
         frame = self.points.frame(at.trainer, at.state, "saved run", 0.0)
-        if self.film.add(frame.epoch, frame.k_active, self.view.show(frame)):
+        if self.film.add(frame.epoch, frame.k_active, self.view.show(frame, settled=True)):
             self.film.save(self.folder)
 
 
@@ -33,8 +32,8 @@ def show_saved(view: ChannelView, saved: Snapshot, dataset: Dataset, film: Film)
     view.set_points(points.labels, dataset.class_names, points.images)
     points.encode(saved.trainer, saved.state, whole=True)
     frame = points.frame(saved.trainer, saved.state, "saved run", 0.0)
-    view.show(frame)
-    view.show_atlas(build_atlas(saved.trainer.model, saved.state.average, frame_scale(frame), frame.sigma_range))
+    view.show(frame, settled=True)
+    view.show_atlas(build_atlas(saved.trainer.model, saved.state.average, view.scale, frame.sigma_range))
     replay(view, film)
     return points
 
