@@ -17,9 +17,8 @@ from mixvae import fit, load_dataset
 from mixvae.config_file import override
 from workbench.charts import LINE, PAGE, title
 from workbench.experiments import EXPERIMENTS
-from workbench.rows import RESULTS
 from workbench.scores import scores
-from workbench.sweep import Job, finished, jobs, sweep
+from workbench.sweep import jobs, missing, sweep
 
 SMALL = {  # seconds an arm
     "data.name": "digits",
@@ -92,15 +91,11 @@ def picture(tiles: Float[np.ndarray, "r c h w n"], said: str, zoom: int = 1) -> 
     return mo.Html(f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(said)}" style="{size}">')
 
 
-def missing(experiment: str) -> list[Job]:
-    """The runs of an experiment that have no row yet."""
-    return [job for job in jobs(experiment) if not finished(job, RESULTS)]
-
-
 def run_again(experiment: str) -> str:
     """Markdown: how many runs are missing, and the command that trains them."""
+    every = jobs(experiment)
     return (
-        f"## Run it again\n\n{len(missing(experiment))} of {len(jobs(experiment))} runs have no row yet. The button "
+        f"## Run it again\n\n{len(missing(every))} of {len(every)} runs have no row yet. The button "
         "trains them here; from a shell, where a sweep can be stopped and goes on: "
         f"`python -m workbench sweep {experiment}`."
     )
@@ -108,7 +103,7 @@ def run_again(experiment: str) -> str:
 
 def train_missing(experiment: str):
     """Train the runs that have no row yet, with a progress bar in the notebook; a run that fails is told and left."""
-    todo = missing(experiment)
+    todo = missing(jobs(experiment))
     with mo.status.progress_bar(total=len(todo), title=f"{len(todo)} runs", remove_on_exit=True) as bar:
         for job, row in sweep(todo):
             failed = f": {type(row).__name__}: {row}" if isinstance(row, Exception) else ""

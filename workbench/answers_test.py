@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from functools import partial
 
 import marimo as mo
 import numpy as np
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from workbench import answers
+from workbench import answers, sweep
 from workbench.experiments import EXPERIMENTS
 
 ROWS = pl.DataFrame(
@@ -50,9 +51,11 @@ def test_a_picture_has_its_images_side_by_side_and_its_text_escaped(channels):
 
 
 def test_runs_without_a_row_are_missing(monkeypatch, tmp_path):
-    monkeypatch.setattr(answers, "RESULTS", tmp_path)
-    todo = answers.missing("conditioning")
-    assert len(todo) == 30 == len(EXPERIMENTS["conditioning"].arms) * 5
+    todo = sweep.jobs("conditioning")
+    assert sweep.missing(todo, tmp_path) == todo and len(todo) == 30 == len(EXPERIMENTS["conditioning"].arms) * 5
     pl.DataFrame([todo[7].named]).write_csv(tmp_path / "conditioning.csv")
-    assert todo[7] not in answers.missing("conditioning") and len(answers.missing("conditioning")) == 29
-    assert "29 of 30 runs have no row yet" in answers.run_again("conditioning")
+    assert sweep.missing(todo, tmp_path) == todo[:7] + todo[8:]
+    monkeypatch.setattr(answers, "missing", partial(sweep.missing, folder=tmp_path))
+    reads, read = [], sweep.read
+    monkeypatch.setattr(sweep, "read", lambda *file: reads.append(file) or read(*file))
+    assert "29 of 30 runs have no row yet" in answers.run_again("conditioning") and len(reads) == 1

@@ -58,9 +58,14 @@ class Arm(NamedTuple):
 
     def config(self, seed: int) -> Config:
         """The run of one seed."""
-        fast = to_dict(read_config("fast"))
-        borrowed = {path: fast[path.split(".")[0]][path.split(".")[1]] for path in LABEL_FREE if self.label_free}
+        borrowed = from_fast() if self.label_free else {}
         return override(read_config(self.preset), {**borrowed, **self.settings, "train.seed": seed})
+
+
+def from_fast() -> dict[str, Any]:
+    """LABEL_FREE, each setting by its path."""
+    fast = to_dict(read_config("fast"))
+    return {f"{section}.{name}": fast[section][name] for section, name in (path.split(".") for path in LABEL_FREE)}
 
 
 class Experiment(NamedTuple):

@@ -80,7 +80,7 @@ def sweep(
     process to its last score. A light copy of every run stays in `runs`, under its config's hash; an error stays among
     the failures in `folder` until its job succeeds.
     """
-    left = [job for job in todo if not finished(job, folder)]
+    left = missing(todo, folder)
     for place in (folder, runs) if left else ():
         with locked(place, wait=True):  # told before hours of training, not after
             pass
@@ -120,10 +120,10 @@ def failed(job: Job, error: Exception, folder: Path) -> Exception:
     return error
 
 
-def finished(job: Job, folder: Path) -> bool:
-    """Whether a job's row is there."""
-    rows = read(job.experiment, folder)
-    return not rows.is_empty() and not rows.filter(of(job.named)).is_empty()
+def missing(todo: list[Job], folder: Path = RESULTS) -> list[Job]:
+    """The jobs that have no row yet."""
+    rows = {experiment: read(experiment, folder) for experiment in {job.experiment for job in todo}}
+    return [job for job in todo if (mine := rows[job.experiment]).is_empty() or mine.filter(of(job.named)).is_empty()]
 
 
 def results(experiment: str, kind: str = "", folder: Path = RESULTS) -> pl.DataFrame:
