@@ -10,7 +10,7 @@ with app.setup(hide_code=True):
 
     from mixvae import load_dataset
     from workbench import answers, sweep, tables
-    from workbench.charts import PAGE, title
+    from workbench.charts import CHOICE, LINE, PAGE, title
     from workbench.experiments import EXPERIMENTS, UNLOCKING
     from workbench.film import load_film
     from workbench.presets import DATA
@@ -36,7 +36,7 @@ def unlocks_chart(details: pl.DataFrame, width: int = 190, height: int = 120) ->
     told = ["unlocking:N", "objective:N", "epoch:Q", "effective_channels:Q", "lowest:Q", "k_active:Q", "seeds:Q"]
     base = alt.Chart(frame).encode(x=alt.X("epoch:Q", axis=alt.Axis(grid=False, tickMinStep=1)), tooltip=told)
     scale = alt.Scale(domain=[0, 10])
-    color = alt.Color("objective:N", title=None, scale=alt.Scale(range=["#4477aa", "#ee7733"]))
+    color = alt.Color("objective:N", title=None, scale=alt.Scale(range=[LINE, CHOICE]))
     used = base.mark_line(point=True).encode(y=alt.Y("effective_channels:Q", title=None, scale=scale), color=color)
     dashed = base.mark_line(strokeDash=[3, 3], color="gray", strokeWidth=1)
     return (

@@ -14,6 +14,7 @@ with app.setup(hide_code=True):
 
     from workbench import charts, compare, controls, inside, sweep, tables
     from workbench.cache import use_compilation_cache
+    from workbench.channel_view import class_colours
     from workbench.experiments import EXPERIMENTS
     from workbench.knobs import FRAME_RATES, configured
     from workbench.memory import keep_freed_memory
@@ -213,7 +214,8 @@ def _():
         f"{EXPERIMENTS['separation'].question}\n\n{tables.table('separation', rows)}\n" + "\n".join(answers) + "\n\n"
         "Live: set *layout* to *shared*, press Train, and compare."
     )
-    mo.accordion({"Experiment 1": mo.vstack([said, *([] if points.is_empty() else [charts.planes_chart(points)])])})
+    planes_of_arms = [] if points.is_empty() else [charts.planes_chart(points, class_colours(10))]
+    mo.accordion({"Experiment 1": mo.vstack([said, *planes_of_arms])})
     return
 
 

@@ -9,7 +9,7 @@ with app.setup(hide_code=True):
     import polars as pl
 
     from workbench import answers, sweep, tables
-    from workbench.charts import PAGE, title
+    from workbench.charts import CHOICE, LINE, PAGE, title
 
     EXPERIMENT = "estimators"
     FIGURES = {"relative": "relative bias", "cosine": "cosine", "noise": "noise of a draw"}
@@ -39,7 +39,7 @@ def gradients_chart(details: pl.DataFrame, width: int = 190, height: int = 130) 
     base = alt.Chart(frame).encode(
         x=alt.X("epochs:Q", scale=alt.Scale(type="log"), axis=alt.Axis(values=[1, 3, 10], grid=False)),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-        color=alt.Color("estimator:N", scale=alt.Scale(range=["#ee7733", "#4477aa"])),
+        color=alt.Color("estimator:N", scale=alt.Scale(range=[CHOICE, LINE])),
         tooltip=told,
     )
     return (

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +22,8 @@ TERMS = {
     "label": "label",
     "usage_prior": "usage prior",
 }
-LINE = "#4477aa"
+LINE, CHOICE = "#4477aa", "#ee7733"
+COLOURS = [LINE, CHOICE, "#228833", "#aa3377"]  # told apart by every eye, on white and on black
 MOMENTS = 240  # of a curve, in a chart some 200 pixels wide
 ROWS = "rows"
 Rows = pl.DataFrame | alt.NamedData
@@ -162,8 +163,12 @@ def matrix_chart(frame: Rows, name: str, angle: int = 0, height: int = 112, widt
     )
 
 
-def planes_chart(points: pl.DataFrame, side: int = 84) -> alt.Chart:
-    """Where each arm puts test images: a row an arm, a plane a channel, every plane on a scale of its own arm."""
+def planes_chart(points: pl.DataFrame, colours: Sequence[str], side: int = 84) -> alt.Chart:
+    """Where each arm puts test images: a row an arm, a plane a channel, every plane on a scale of its own arm.
+
+    `colours` has one for every label, as the view has them.
+    """
+    scale = alt.Scale(domain=list(range(len(colours))), range=list(colours))
 
     def row(arm: str) -> alt.Chart:
         return (
@@ -172,7 +177,7 @@ def planes_chart(points: pl.DataFrame, side: int = 84) -> alt.Chart:
             .encode(
                 x=alt.X("z1:Q", title=None, axis=None),
                 y=alt.Y("z2:Q", title=None, axis=None),
-                color=alt.Color("label:N", scale=alt.Scale(scheme="tableau10")),
+                color=alt.Color("label:N", scale=scale),
                 tooltip=["channel:O", "label:N", alt.Tooltip("z1:Q", format=".2f"), alt.Tooltip("z2:Q", format=".2f")],
             )
             .properties(width=side, height=side)

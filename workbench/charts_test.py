@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from workbench import charts
+from workbench.channel_view import class_colours
 
 CURVES = [
     {"epoch": 0.5, "usage": np.array([0.25, 0.75]), **{name: 1.0 + i for i, name in enumerate(charts.TERMS)}},
@@ -142,12 +143,14 @@ def test_planes_are_a_row_an_arm_and_a_plane_a_channel():
             "label": [7, 3, 7],
         }
     )
-    made = spec(charts.planes_chart(points))
+    made = spec(charts.planes_chart(points, class_colours(8)))
     assert [row["title"]["text"] for row in made["vconcat"]] == ["b", "a"]
     assert {row["facet"]["field"] for row in made["vconcat"]} == {"channel"}
     drawn = [made["datasets"][row["data"]["name"]] for row in made["vconcat"]]
     assert [[point["z1"] for point in row] for row in drawn] == [[0.5, 1.5], [2.5]]
-    assert fields(made["vconcat"][0]["spec"]["encoding"]) == {"x": "z1", "y": "z2", "color": "label"}
+    encoding = made["vconcat"][0]["spec"]["encoding"]
+    assert fields(encoding) == {"x": "z1", "y": "z2", "color": "label"}
+    assert encoding["color"]["scale"] == {"domain": [*range(8)], "range": class_colours(8)}  # 7 is as in the view
 
 
 @pytest.mark.parametrize(

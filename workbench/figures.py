@@ -11,9 +11,8 @@ import polars as pl
 from jaxtyping import Float
 from PIL import Image
 
-from workbench.charts import title
+from workbench.charts import COLOURS, title
 
-COLOURS = ["#4477aa", "#ee7733", "#228833", "#aa3377"]  # told apart by every eye, on white and on black
 INK = "gray"
 HEIGHT = 190
 QUIET = {"view": {"stroke": None}, "axis": {"gridOpacity": 0.4}}

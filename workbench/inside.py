@@ -17,9 +17,8 @@ from mixvae.losses import all_channel_tax, kl_latents, kl_normal
 from mixvae.metrics import EstimatorBias, effective_channels
 from mixvae.objective import Objective
 from mixvae.routing import lock
-from workbench.charts import LINE, PAGE, Rows, title
+from workbench.charts import CHOICE, LINE, PAGE, Rows, title
 
-CHOICE = "#ee7733"
 IMAGES, DRAWS = 250, 1000
 FIGURES = ("relative bias", "cosine", "noise of a draw")
 
