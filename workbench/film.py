@@ -29,7 +29,7 @@ class Film:
         self.moments = moments or []
         self.apart = APART
         self._last: tuple[Moment, int] | None = None  # the newest frame, kept or not, and its unlocked channels
-        self._before = 0  # the unlocked channels before the newest event, if there was one
+        self._before: int | None = None  # the unlocked channels before the newest event, if there was one
 
     def add(self, epoch: float, k_active: int, frame: bytes) -> bool:
         """Keep a frame where it is far enough from the last one kept, or where channels were unlocked or locked.
@@ -40,8 +40,8 @@ class Film:
         if self.moments and epoch < self.moments[-1].epoch:
             self.moments = [kept for kept in self.moments if kept.epoch < epoch]
         newest = self.moments[-1] if self.moments else None
-        moves = self._before and unlocked != k_active
-        again = moves and newest and newest.event and epoch - newest.epoch < APART
+        moves = self._before is not None and unlocked != k_active
+        again = moves and newest is not None and newest.event != "" and epoch - newest.epoch < APART
         if again:
             self.moments.pop()
             before, unlocked = None, self._before
@@ -49,10 +49,10 @@ class Film:
         moment = Moment(epoch, event, frame)
         self._last = moment, k_active
         if not event and self.moments and epoch - self.moments[-1].epoch < self.apart:
-            return bool(again)
+            return again
         if event:
             self._before = unlocked
-            if before and newest and newest.epoch < before.epoch <= epoch:
+            if before is not None and newest is not None and newest.epoch < before.epoch <= epoch:
                 self.moments.append(before)
         self.moments.append(moment)
         if len(self.moments) > MOST:
