@@ -1,8 +1,6 @@
 """What the notebooks of the experiments share: a figure of all seeds, pictures, and training the runs anew."""
 
-import base64
 import html
-import io
 from collections import deque
 
 import altair as alt
@@ -10,13 +8,13 @@ import marimo as mo
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from PIL import Image
 from scipy.special import stdtrit
 
 from mixvae import fit, load_dataset
 from mixvae.config_file import override
 from workbench.charts import LINE, PAGE, title
 from workbench.experiments import EXPERIMENTS
+from workbench.figures import png
 from workbench.scores import scores
 from workbench.sweep import jobs, missing, sweep
 
@@ -83,12 +81,8 @@ def picture(tiles: Float[np.ndarray, "r c h w n"], said: str, zoom: int = 1) -> 
     rows, columns, height, width, channels = tiles.shape
     apart = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=0.5)
     whole = apart.swapaxes(1, 2).reshape(rows * (height + 1), columns * (width + 1), channels)
-    pixels = np.rint(255 * np.clip(whole, 0, 1)).astype(np.uint8)
-    content = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(content, "PNG")
-    encoded = base64.b64encode(content.getvalue()).decode()
-    size = f"width: {zoom * pixels.shape[1]}px; max-width: 100%; image-rendering: pixelated"
-    return mo.Html(f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(said)}" style="{size}">')
+    size = f"width: {zoom * whole.shape[1]}px; max-width: 100%; image-rendering: pixelated"
+    return mo.Html(f'<img src="{png(whole)}" alt="{html.escape(said)}" style="{size}">')
 
 
 def run_again(experiment: str) -> str:

@@ -94,11 +94,11 @@ def column(*charts: alt.Chart | alt.LayerChart) -> alt.VConcatChart:
     return alt.vconcat(*charts).resolve_scale(color="independent")
 
 
-def png(image: Float[np.ndarray, "h w c"], zoom: int) -> str:
-    """A picture with values in [0, 1] as a data URL."""
-    pixels = np.uint8(np.kron(255 * np.clip(image, 0, 1), np.ones((zoom, zoom, 1))))
+def png(image: Float[np.ndarray, "h w c"], zoom: int = 1) -> str:
+    """A picture, grey or RGB with values in [0, 1], as a data URL; a pixel is `zoom` pixels wide."""
+    pixels = np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8).repeat(zoom, 0).repeat(zoom, 1)
     file = io.BytesIO()
-    Image.fromarray(pixels.squeeze()).save(file, "PNG")
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 

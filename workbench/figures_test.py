@@ -53,7 +53,7 @@ def test_pictures_stand_in_rows_and_are_the_pictures():
     assert list(cells) == [("x", 0), ("x", 1), ("a", 0), ("a", 1)] and cells["x", 0] == cells["a", 1]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(cells["x", 1].split(",")[1]))))
     assert pixels.shape == (10, 6)
-    np.testing.assert_array_equal(pixels[::2, ::2], np.uint8(255 * PICTURES[1, ..., 0]))
+    np.testing.assert_array_equal(pixels[::2, ::2], np.rint(255 * PICTURES[1, ..., 0]))
     assert made["encoding"]["x"]["axis"]["labelExpr"] == '["one", "two"][datum.value]'
 
 
