@@ -8,7 +8,8 @@ with app.setup(hide_code=True):
     import marimo as mo
     import polars as pl
 
-    from mixvae import load_dataset
+    from mixvae import load_config, load_dataset
+    from mixvae.checkpoint import CONFIG
     from workbench import answers, sweep, tables
     from workbench.charts import CHOICE, LINE, PAGE, title
     from workbench.experiments import EXPERIMENTS, UNLOCKING
@@ -150,7 +151,8 @@ def _(film, unlock):
     if unlock.value is None:
         planes = mo.md(f"No run is kept in `{RUN.name}`.")
     else:
-        dataset = load_dataset("mnist")
+        split = load_config(RUN / CONFIG).data
+        dataset = load_dataset(split.name, validation=split.validation)
         pair = film[unlock.value - 1], film[min(unlock.value + 1, len(film) - 1)]
         views = [show_moment(moment, dataset) for moment in pair]
         planes = mo.vstack(

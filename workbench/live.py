@@ -1,7 +1,7 @@
 """Training beside a view: a worker trains, publishes frames, and takes commands between two chunks.
 
-Commands only leave a note for the worker; nothing but the worker writes to the view. JAX runs one thread's
-calls in order, so steps have a thread of their own: frames, and knobs that move, are shown beside them.
+Commands only leave a note for the worker; once it runs, nothing but the worker writes to the view. JAX runs one
+thread's calls in order, so steps have a thread of their own: frames, and knobs that move, are shown beside them.
 """
 
 import queue
@@ -31,7 +31,7 @@ from workbench.given import Given
 from workbench.knobs import as_shown
 from workbench.memory import give_freed_memory_back
 from workbench.pace import Pace
-from workbench.points import Points
+from workbench.points import POINTS, Points
 from workbench.scores import asked
 from workbench.transfer import transfer
 from workbench.worker import Worker, aside
@@ -46,7 +46,7 @@ class LiveRun:
     score. `pace` tells when a frame is due, each with new steps; besides them there are those that show a moved knob.
     """
 
-    def __init__(self, view: ChannelView, dataset: Dataset, points: int = 1000, max_fps: float = 10.0):
+    def __init__(self, view: ChannelView, dataset: Dataset, points: int = POINTS, max_fps: float = 10.0):
         self.view, self.dataset, self.pace = view, dataset, Pace(max_fps)
         self.trainer: Trainer | None = None
         self.state: State | None = None
