@@ -63,7 +63,7 @@ def channels_shown(start: Config, channels: float | None) -> int:
 
 
 def reach(config: Config, name: str, channels: int) -> tuple[float, float, float]:
-    """Lowest, highest and present value of a live knob for K = `channels`; K_active ends at K."""
+    """Lowest and highest value of a live knob and the config's, for K = `channels`; K_active ends at K."""
     metadata, value = LIVE[name][1].metadata, constant(config, name)
     if name == "k_active":
         return metadata["low"], channels, min(config.routing.k_active or channels, channels)

@@ -46,7 +46,8 @@ class Points:
     def encode(self, trainer: Trainer, state: State, whole: bool, errors: bool = False):
         """Place the next slice of the images by the averaged weights, or the whole of them.
 
-        Reconstruction errors cost as much again, and come with the whole or where asked for; once all are of now again.
+        Reconstruction errors cost as much again, and are measured with the whole or where asked for. A frame has them
+        once all slices in a row were measured.
         """
         k, d, n = trainer.config.model.num_components, trainer.config.model.latent_dim, len(self.x)
         z, logits, noise, error = self.z, self.logits, self.noise, self.error
@@ -157,7 +158,10 @@ def labelled(trainer: Trainer) -> bool:
 
 
 def thumbnails(images: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n h/f w/f c"]:
-    """Means over blocks of pixels, so that neither side is above THUMBNAIL or below 1; what is over is cut off."""
+    """Means over square blocks of pixels, so that neither side is above THUMBNAIL; what is over is cut off.
+
+    Blocks are at most as wide as the image is: one that is long and thin stays longer than THUMBNAIL.
+    """
     count, height, width, channels = images.shape
     block = min(math.ceil(max(height, width) / THUMBNAIL), height, width)
     rows, columns = height // block, width // block
