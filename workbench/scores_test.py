@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from mixvae import metrics, predict
+from mixvae.data import draw_labels
 from mixvae.example_runs import tiny_config, tiny_dataset
+from mixvae.inference import router_logits
 from mixvae.runs import fit
 from workbench.scores import scores
 
@@ -33,3 +35,24 @@ def test_what_there_are_too_few_images_for_is_left_out(monkeypatch):
     crowded = metrics.plane_separation
     monkeypatch.setattr(metrics, "plane_separation", lambda *points: crowded(*points, neighbours=len(data.x_test)))
     assert whole - set(scores(last, data)) == {"plane_separation"}
+
+
+def test_accuracies_are_those_of_a_table_made_by_hand():
+    data, open_channels = tiny_dataset(), 4
+    settings = {"routing.k_active": open_channels, "train.epochs": 4, "train.learning_rate": 1e-2}
+    *_, last = fit(tiny_config(**settings), data)
+    trainer, state = last.trainer, last.state
+    train, test = (predict(trainer.model, state, x).responsibilities for x in (data.x_train, data.x_test))
+
+    def accuracy(images):
+        counts = trainer.config.objective.alpha0 + train[images].T @ np.eye(3)[data.y_train[images]]
+        return np.mean((test @ (counts / counts.sum(1, keepdims=True))).argmax(1) == data.y_test)
+
+    logits = router_logits(trainer.model, state.average, data.x_train)[:, :open_channels]
+    leads = [logits[:, k] - np.delete(logits, k, axis=1).max(1) for k in range(open_channels)]
+    one_per_class = np.flatnonzero(draw_labels(data.y_train, 3, 3, seed=0) >= 0)
+    assert sorted(data.y_train[one_per_class]) == [0, 1, 2]
+    found = scores(last, data)
+    spent = {"label_accuracy": np.flatnonzero(trainer.labels >= 0), "accuracy_asked": np.argmax(leads, 1)}
+    for name, images in (spent | {"accuracy_one_per_class": one_per_class}).items():
+        assert found[name] == pytest.approx(accuracy(images)), name
