@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
-from workbench.process import apart
+from workbench.process import in_process
 
 
 def connect(address: str) -> Any:
@@ -37,14 +37,14 @@ def connect(address: str) -> Any:
 def on_cluster(
     client: Any, function: Callable[..., Any], calls: list[tuple]
 ) -> Iterator[tuple[int, tuple[Any, float] | Exception]]:
-    """The number of a call, with what `apart` returns of it or the error that ended it, as they end.
+    """The number of a call, with what `in_process` returns of it or the error that ended it, as they end.
 
     A call whose worker died runs again on another one; after so many deaths as the scheduler allows
     (`allowed-failures`) KilledWorker ends it. Raises OSError where the scheduler is lost.
     """
     from distributed import as_completed
 
-    waiting = {client.submit(apart, unpacked, pickle.dumps((function, *call))): i for i, call in enumerate(calls)}
+    waiting = {client.submit(in_process, unpacked, pickle.dumps((function, *call))): i for i, call in enumerate(calls)}
     for future in as_completed(list(waiting)):
         try:
             packed, seconds = future.result()

@@ -34,7 +34,7 @@ def trained(folder: Path, configs: list[Config], details) -> list[sweep.Reached]
 
 def test_a_killed_worker_takes_no_job_with_it(monkeypatch, tmp_path):
     monkeypatch.setitem(EXPERIMENTS, "small", Experiment("?", 3, {"film": Arm("plain")}, ("mse",)))
-    monkeypatch.setattr(sweep, "reach", partial(trained, tmp_path))
+    monkeypatch.setattr(sweep, "train_and_score", partial(trained, tmp_path))
     os.mkfifo(tmp_path / "worker")
     with Dask.LocalCluster(2, **HERE) as two, connect(two.scheduler_address) as client:
         outcomes = sweep.sweep(sweep.jobs("small"), tmp_path, tmp_path / "runs", client=client)

@@ -17,8 +17,8 @@ from workbench.knobs import (
     idle,
     log_steps,
     note,
-    reach,
     short,
+    slider_range,
     standing,
 )
 
@@ -97,7 +97,7 @@ class LivePanel:
 def slider(config: Config, name: str, channels: int) -> mo.ui.slider:
     """One live knob; K_active ends at K, a rate moves by factors."""
     field = LIVE[name][1]
-    low, high, value = reach(config, name, channels)
+    low, high, value = slider_range(config, name, channels)
     shown = {"value": value, "label": named(field), "show_value": True}
     if low == high:
         return mo.ui.slider(low, high + 1, disabled=True, **shown)

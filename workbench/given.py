@@ -12,7 +12,7 @@ from mixvae.tau_classifier import UNLABELLED
 COLUMNS = ["image", "label"]
 
 
-class Given:
+class GivenLabels:
     """One label an image, -1 where none was given, and every state before."""
 
     def __init__(self, images: int):

@@ -5,20 +5,20 @@ import re
 import numpy as np
 import pytest
 
-from workbench.given import Given
+from workbench.given import GivenLabels
 
 NAMES = ("round", "square", "other")
 
 
 def test_given_labels_stand_in_place_of_drawn_ones_and_are_found_among_the_points():
-    given = Given(7)
+    given = GivenLabels(7)
     given.label([1, 6], [2, 0], 3)
     assert given.over(np.array([0, 1, -1, -1, 2, -1, -1])).tolist() == [0, 2, -1, -1, 2, -1, 0]
     assert given.told(np.array([4, 6, 0])) == ([1, 6], [2, 0], [-1, 1])
 
 
 def test_every_change_can_be_taken_back_in_its_turn():
-    given, states = Given(7), []
+    given, states = GivenLabels(7), []
     for change in (
         lambda: given.label([1, 6], [2, 0], 3),
         lambda: given.label([6], [-1], 3),
@@ -36,7 +36,7 @@ def test_every_change_can_be_taken_back_in_its_turn():
 
 
 def test_what_changes_nothing_is_nothing_to_take_back():
-    given = Given(7)
+    given = GivenLabels(7)
     given.label([3], [1], 3)
     given.label([3, 5], [1, -1], 3)
     given.label([], [], 3)
@@ -61,7 +61,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_wrong_table_changes_nothing_and_is_told(fault):
     text, words = FAULTS[fault]
-    given = Given(7)
+    given = GivenLabels(7)
     given.label([3], [1], 3)
     with pytest.raises(ValueError, match=re.escape(words)):
         given.read(text, NAMES)
@@ -70,4 +70,4 @@ def test_a_wrong_table_changes_nothing_and_is_told(fault):
 
 def test_a_label_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match=re.escape("there is no label 3; they are 0 to 2, and -1 for none")):
-        Given(7).label([0, 1], [2, 3], 3)
+        GivenLabels(7).label([0, 1], [2, 3], 3)

@@ -4,7 +4,7 @@ import ipywidgets as widgets
 
 from mixvae import Config
 from mixvae.config import FIELDS, LIVE
-from workbench.knobs import CHANNELS, channels_shown, choices, curriculum_fits, log_steps, reach, short, standing
+from workbench.knobs import CHANNELS, channels_shown, choices, curriculum_fits, log_steps, short, slider_range, standing
 
 LABELLED = {"layout": {"width": "auto"}, "style": {"description_width": "82px"}}
 
@@ -33,7 +33,7 @@ def live_knobs(config: Config, channels: int) -> dict[str, widgets.ValueWidget]:
 def slider(config: Config, name: str, channels: int) -> widgets.ValueWidget:
     """One live knob; K_active ends at K, a rate moves by factors."""
     field = LIVE[name][1]
-    low, high, value = reach(config, name, channels)
+    low, high, value = slider_range(config, name, channels)
     shown = {"value": value, "description": short(field), "tooltip": field.metadata["label"], **LABELLED}
     if field.metadata["log"]:
         steps = [(f"{step:g}", step) for step in log_steps(low, high, value)]

@@ -62,7 +62,7 @@ def channels_shown(start: Config, channels: float | None) -> int:
     return int(channels) if channels in range(1, MOST_CHANNELS + 1) else start.model.num_components
 
 
-def reach(config: Config, name: str, channels: int) -> tuple[float, float, float]:
+def slider_range(config: Config, name: str, channels: int) -> tuple[float, float, float]:
     """Lowest and highest value of a live knob and the config's, for K = `channels`; K_active ends at K."""
     metadata, value = LIVE[name][1].metadata, constant(config, name)
     if name == "k_active":

@@ -9,7 +9,7 @@ from mixvae.config import FIELDS, LIVE
 from mixvae.config_file import override
 from mixvae.example_runs import STAGES, UNLABELLED, tiny_config
 from mixvae.schedules import constant
-from workbench.knobs import CHANNELS, idle, log_steps, reach, short, standing
+from workbench.knobs import CHANNELS, idle, log_steps, short, slider_range, standing
 
 
 def at(config, **moved) -> dict:
@@ -19,13 +19,13 @@ def at(config, **moved) -> dict:
 @pytest.mark.parametrize("name", [name for name in LIVE if name != "k_active"])
 def test_a_knob_reaches_as_far_as_its_setting(name):
     metadata = LIVE[name][1].metadata
-    assert reach(Config(), name, 10) == (metadata["low"], metadata["high"], constant(Config(), name))
+    assert slider_range(Config(), name, 10) == (metadata["low"], metadata["high"], constant(Config(), name))
 
 
 @pytest.mark.parametrize(("channels", "value"), [(3, 3), (4, 4), (12, 4)])
 def test_k_active_reaches_to_k(channels, value):
-    assert reach(override(Config(), {"routing.k_active": 4}), "k_active", channels) == (1, channels, value)
-    assert reach(Config(), "k_active", channels) == (1, channels, channels)
+    assert slider_range(override(Config(), {"routing.k_active": 4}), "k_active", channels) == (1, channels, value)
+    assert slider_range(Config(), "k_active", channels) == (1, channels, channels)
 
 
 def test_a_setting_is_found_by_its_path_and_has_a_short_name():

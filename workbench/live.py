@@ -27,14 +27,14 @@ from workbench.atlas import COARSE, FINE, build_atlas
 from workbench.channel_view import ChannelView
 from workbench.curves import with_chunk
 from workbench.film import Film
-from workbench.given import Given
+from workbench.given import GivenLabels
 from workbench.knobs import as_shown
 from workbench.memory import give_freed_memory_back
 from workbench.pace import Pace
 from workbench.points import POINTS, Points
 from workbench.scores import asked
 from workbench.transfer import transfer
-from workbench.worker import Worker, aside
+from workbench.worker import Worker, in_thread
 
 COMPILING = "compiling"
 
@@ -59,7 +59,7 @@ class LiveRun:
         self._panel: dict[str, float] = {}
         self._moves: queue.SimpleQueue[dict[str, float]] = queue.SimpleQueue()  # of the panel, not yet followed
         self.film = Film()
-        self.given = Given(len(dataset.y_train))
+        self.given = GivenLabels(len(dataset.y_train))
         self.error: Exception | None = None
         self._compiled: dict[tuple, Future] = {}  # done once the steps of `_code` are; also of a run still to come
         self._waiting: list[threading.Event] = []  # of those who wait until it has settled
@@ -362,7 +362,7 @@ class LiveRun:
             state, columns = trainer.advance(before, steps)
             return state, columns, time.perf_counter() - start
 
-        taken = aside(advance, self._worker.wake, "LiveRun steps")
+        taken = in_thread(advance, self._worker.wake, "LiveRun steps")
         try:
             self._publish_due()
             while not taken.done():
@@ -417,4 +417,4 @@ def compiling(run: Callable[[], tuple[Trainer, State]], wake: threading.Event) -
         build_atlas(trainer.model, state.average, 1.0, (0.0, 1.0), COARSE)
         trainer.advance(state, 1)
 
-    return aside(compile_all, wake, "compile")
+    return in_thread(compile_all, wake, "compile")

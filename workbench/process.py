@@ -10,16 +10,16 @@ from typing import Any
 
 
 def one_by_one(function: Callable[..., Any], calls: list[tuple]) -> Iterator[tuple[int, tuple[Any, float] | Exception]]:
-    """The number of a call, with what `apart` returns of it or the error that ended it, in their order."""
+    """The number of a call, with what `in_process` returns of it or the error that ended it, in their order."""
     for i, call in enumerate(calls):
         try:
-            outcome = apart(function, *call)
+            outcome = in_process(function, *call)
         except Exception as error:
             outcome = error
         yield i, outcome
 
 
-def apart(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+def in_process(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     """What `function(*arguments)` returns in a fresh process, and the seconds that the process took."""
     current_process().daemon = False  # a Dask worker under a nanny is one, and a daemon may start no process
     start, others = time.perf_counter(), set(active_children())

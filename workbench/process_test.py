@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.process import apart, one_by_one
+from workbench.process import in_process, one_by_one
 
 
 def divided(a: float, b: float) -> tuple[float, int]:
@@ -31,12 +31,12 @@ def test_every_call_has_a_process_of_its_own_and_none_takes_another_with_it():
 
 ORPHAN = """
 import os, time
-from workbench.process import apart
+from workbench.process import in_process
 def waits():
     print(os.getpid(), flush=True)
     time.sleep(600)
 if __name__ == "__main__":
-    apart(waits)
+    in_process(waits)
 """
 
 
@@ -48,7 +48,7 @@ def test_an_interruption_ends_the_call_too(monkeypatch):
     monkeypatch.setattr(Future, "result", interrupted)
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        apart(time.sleep, 600)
+        in_process(time.sleep, 600)
     assert time.monotonic() - start < 300 and not active_children()
 
 
@@ -62,7 +62,7 @@ def slow(what: str) -> str:
 
 def test_a_call_that_fails_ends_no_other():
     with ThreadPoolExecutor(2) as threads:
-        good, bad = (threads.submit(apart, slow, what) for what in ("good", ""))
+        good, bad = (threads.submit(in_process, slow, what) for what in ("good", ""))
         with pytest.raises(FloatingPointError):
             bad.result()
         assert good.result()[0] == "good"

@@ -87,7 +87,8 @@ def sweep(
     yield from ((job, None) for job in todo if job not in left)
     trained, again = groups(left, together), []
     calls = [([job.config for job in group], EXPERIMENTS[group[0].experiment].details) for group in trained]
-    for i, outcome in one_by_one(reach, calls) if client is None else on_cluster(client, reach, calls):
+    outcomes = one_by_one(train_and_score, calls) if client is None else on_cluster(client, train_and_score, calls)
+    for i, outcome in outcomes:
         if isinstance(outcome, Exception) and len(trained[i]) > 1:  # one seed of them took the others with it
             again += trained[i]
         elif isinstance(outcome, Exception):
@@ -149,7 +150,7 @@ def groups(todo: list[Job], together: int) -> list[list[Job]]:
     return list(found.values())
 
 
-def reach(configs: list[Config], details: Callable[[Snapshot, Dataset], Details] | None) -> list[Reached]:
+def train_and_score(configs: list[Config], details: Callable[[Snapshot, Dataset], Details] | None) -> list[Reached]:
     """Train configs that differ in their seed to the last epoch, and score them; nothing is written on this machine."""
     made_by = {"commit": commit(), "device": jax.devices()[0].device_kind}
     use_compilation_cache()

@@ -40,7 +40,7 @@ def reached(config: Config) -> sweep.Reached:
 
 def swept(monkeypatch, folder, reach=reached, together=1, **chosen):
     """The outcomes of a sweep whose jobs run in this process."""
-    monkeypatch.setattr(process, "apart", lambda _, configs, __: ([reach(config) for config in configs], 1.5))
+    monkeypatch.setattr(process, "in_process", lambda _, configs, __: ([reach(config) for config in configs], 1.5))
     return list(sweep.sweep(sweep.jobs("small", **chosen), folder, folder / "runs", together))
 
 
@@ -113,7 +113,7 @@ def test_seeds_that_fail_together_are_run_one_by_one(small, monkeypatch, tmp_pat
             raise FloatingPointError("loss is no longer finite")
         return [reached(config) for config in configs]
 
-    monkeypatch.setattr(process, "apart", lambda _, *call: (one_diverges(*call), 1.5))
+    monkeypatch.setattr(process, "in_process", lambda _, *call: (one_diverges(*call), 1.5))
     todo = sweep.jobs("small", arms=["film"], seeds=[0, 1, 2])
     (_, zero), (_, one), (_, two) = sweep.sweep(todo, tmp_path, tmp_path / "runs", together=3)
     assert zero["seed"] == 0 and isinstance(one, FloatingPointError) and two["seed"] == 2
@@ -129,7 +129,7 @@ def test_a_group_that_fails_holds_no_other_back(small, monkeypatch, tmp_path):
             raise FloatingPointError("loss is no longer finite")
         return [reached(config) for config in configs]
 
-    monkeypatch.setattr(process, "apart", lambda _, *call: (only_alone(*call), 1.5))
+    monkeypatch.setattr(process, "in_process", lambda _, *call: (only_alone(*call), 1.5))
     done = list(sweep.sweep(sweep.jobs("small"), tmp_path, tmp_path / "runs", together=2))
     assert called == [0, 0, 2, 3] and [job.arm for job, _ in done] == ["none", "none", "film", "film"]
 

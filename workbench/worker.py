@@ -47,7 +47,7 @@ class Worker:
         self._ended()
 
 
-def aside(run: Callable[[], Any], wake: threading.Event, name: str) -> Future:
+def in_thread(run: Callable[[], Any], wake: threading.Event, name: str) -> Future:
     """What `run` returns or raises, once a thread of its own has it; then `wake` is set."""
     future = Future()
 

@@ -31,7 +31,7 @@ from reliability.probes import Probes
 from workbench import __main__ as command
 from workbench.example_screen import Screen, make
 from workbench.film import FILE, Film, Moment, load_film
-from workbench.given import Given
+from workbench.given import GivenLabels
 from workbench.presets import CONFIGS
 
 NAMES = [
@@ -325,7 +325,7 @@ def labels(folder: Path) -> Iterator[Callable]:
     """Tables of labels."""
 
     def case(chance: random.Random):
-        given = Given(7)
+        given = GivenLabels(7)
         given.label([3], [1], 3)
         text = spoilt(b"image,label\n0,square\n6,other\n1,round\n", chance).decode("utf-8", "replace")
         try:
