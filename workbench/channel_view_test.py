@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from ipywidgets.widgets.widget import _instances
 from workbench.atlas import Atlas
 from workbench.channel_view import PALETTE, ChannelView, class_colours
 from workbench.example_frames import HIGH, LOW, C, H, K, N, W, make_frame
+from workbench.example_screen import Screen
 
 
 def test_the_scale_moves_slowly_while_training_and_at_once_where_a_frame_is_settled():
@@ -111,6 +113,12 @@ def test_an_atlas_comes_back_within_half_a_quantum():
     np.testing.assert_allclose(body[: mean.size] / 255, mean.ravel(), atol=0.51 / 255)
     found = LOW + body[mean.size :] / 255 * (HIGH - LOW)
     np.testing.assert_allclose(found, sigma.ravel(), atol=0.51 / 255 * (HIGH - LOW))
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Screen) if name[0] != "_" and name in vars(ChannelView)])
+def test_the_screen_of_other_tests_takes_what_the_view_takes(name):
+    screen, view = (signature(getattr(kind, name)).parameters.values() for kind in (Screen, ChannelView))
+    assert [(p.name, p.kind, p.default) for p in screen] == [(p.name, p.kind, p.default) for p in view]
 
 
 def test_colours_are_distinct_also_beyond_the_palette():
