@@ -3,7 +3,7 @@
 const PROBE = 92, SMALL = 30, ACROSS = 10; // pixels of a decoded image, of one in another channel; images in a row
 
 // What the first `count` channels decode at the latent (u, v), bilinear between cells: images side by side as in `part`.
-export function lookUp({ cells, scale }, part, count, u, v) {
+function lookUp({ cells, scale }, part, count, u, v) {
   const size = part.h * part.w * part.c, last = cells - 1, sums = new Float32Array(count * size);
   const [x, y] = [u, -v].map((at) => Math.max(0, Math.min(last, ((at / scale + 1) / 2) * last)));
   const [left, top] = [x, y].map(Math.floor), [dx, dy] = [x - left, y - top];

@@ -12,7 +12,7 @@ const THEMES = {
 
 // look: theme, points {labels, names}, tint {colours, index}, sprites of the colours, strips of images, lenses, hidden
 // labels, sheet of thumbnails where they stand for points, hover {channel, point}, selected and given points, lasso.
-export function draw(context, frame, plan, look) {
+function draw(context, frame, plan, look) {
   plan.tiles.forEach((tile, channel) => {
     drawTitle(context, frame, channel, tile, plan, look.theme);
     if (channel >= frame.k_active) return drawLocked(context, tile, plan, look.theme);
@@ -178,7 +178,7 @@ function drawMarks(context, { z, n, owner }, channel, { radius }, { x, y, unit }
   context.strokeStyle = context.fillStyle = theme.ink;
   context.lineWidth = 1.2;
   for (const i of selected) if (here(i)) ring(i, radius + 1.5);
-  for (const i of given.keys()) if (here(i)) ring(i, radius - 0.4, true);
+  for (const i of given.points.keys()) if (here(i)) ring(i, radius - 0.4, true);
   context.lineWidth = 1.5;
   if (hover?.channel === channel) ring(hover.point, radius + 3);
 }

@@ -11,7 +11,7 @@ const CROWD = 0.98, MARGIN = 1.15; // share of a channel's own points that its o
 const FARTHEST = 40;
 
 // The columns that give the largest planes in BODY; where those are too small to read, more rows and more height.
-export function layout(width, k) {
+function layout(width, k) {
   const images = k <= MANY ? IMAGE : 0, least = images ? 112 : 72, gap = images ? 16 : 10;
   const tile = (columns, height) => {
     const rows = Math.ceil(k / columns);
@@ -54,7 +54,7 @@ function toPixels({ x, y }, { side, radius }, { zoom, u, v }) {
 }
 
 // The lens that holds nearly all points that a channel owns, and no more than the whole plane.
-export function lensOf({ n, z, owner }, channel) {
+function lensOf({ n, z, owner }, channel) {
   const own = Array.from({ length: n }, (_, i) => i).filter((i) => owner[i] === channel);
   if (own.length < 3) return WHOLE;
   const range = (axis) => {
@@ -69,7 +69,7 @@ export function lensOf({ n, z, owner }, channel) {
 }
 
 // The lens `factor` times closer that leaves the latent under the pixel (x, y) of a tile where it is.
-export function closer(lens, tile, plan, factor, x, y) {
+function closer(lens, tile, plan, factor, x, y) {
   const zoom = Math.max(1, Math.min(FARTHEST, lens.zoom * factor));
   if (zoom === 1) return WHOLE;
   const { x: left, y: top, unit } = toPixels(tile, plan, lens), length = unit * BEYOND;
@@ -78,7 +78,7 @@ export function closer(lens, tile, plan, factor, x, y) {
 }
 
 // The lens moved back to where it shows nothing beyond the whole plane.
-export function kept({ zoom, u, v }) {
+function kept({ zoom, u, v }) {
   const most = 1 - 1 / zoom, [across, up] = [u, v].map((at) => Math.max(-most, Math.min(most, at)));
   return { zoom, u: across, v: up };
 }

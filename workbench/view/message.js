@@ -16,24 +16,24 @@ function images({ image: [h, w, c], sigma }, take, count) {
   return { mean, sigma: sigma && { bytes: take(count * sh * sw), h: sh, w: sw, c: 1, shade: viridis } };
 }
 
-export function decode(view) {
+function decode(view) {
   const { header, take } = open(view), [k, n] = header.shape;
   const z = new Int16Array(take(4 * k * n).slice().buffer); // a copy: the message may begin at an odd byte
   const opacity = take(k * n), [owner, claim, certainty, error] = [take(n), take(n), take(n), take(n)];
   return { ...header, k, n, z, opacity, owner, claim, certainty, error, ...images(header, take, k) };
 }
 
-export async function inflate(view) {
+async function inflate(view) {
   const stream = new Blob([view]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new DataView(await new Response(stream).arrayBuffer());
 }
 
-export async function decodeAtlas(packed) {
+async function decodeAtlas(packed) {
   const { header, take } = open(await inflate(packed)), [k, cells] = header.shape;
   return { ...header, k, cells, ...images(header, take, k * cells * cells) };
 }
 
-export async function decodeFilm(packed) {
+async function decodeFilm(packed) {
   const view = await inflate(packed), frames = [];
   for (let at = 0, length; at < view.byteLength; at += 4 + length) {
     length = view.getUint32(at, true);
@@ -52,7 +52,7 @@ const VIRIDIS_TABLE = Uint8Array.from({ length: 3 * 256 }, (_, i) => {
 });
 
 // Shades of viridis, `count` of them between two of its parts, as colours of the page.
-export const shades = (count, [from, to]) => Array.from({ length: count }, (_, i) => {
+const shades = (count, [from, to]) => Array.from({ length: count }, (_, i) => {
   const at = 3 * Math.round(255 * (from + ((to - from) * i) / (count - 1)));
   return `rgb(${VIRIDIS_TABLE.slice(at, at + 3).join(" ")})`;
 });

@@ -3,7 +3,7 @@
 const NEAR = 12; // pixels from the pointer to a point
 
 // The latent under (x, y): {channel, u, v}, or null outside the open planes.
-export function latentAt({ k_active, scale }, plan, lenses, x, y) {
+function latentAt({ k_active, scale }, plan, lenses, x, y) {
   const within = (tile) => x >= tile.x && x < tile.x + plan.side && y >= tile.y && y < tile.y + plan.side;
   const channel = plan.tiles.findIndex(within);
   if (channel < 0 || channel >= k_active) return null;
@@ -23,7 +23,7 @@ function seen({ n, z, opacity }, plan, { lenses, hidden, points }, channel) {
 }
 
 // The visible point nearest to (x, y) in the plane under it: {channel, point}, or null.
-export function nearest(frame, plan, look, channel, x, y) {
+function nearest(frame, plan, look, channel, x, y) {
   let nearby = null, least = NEAR;
   for (const point of seen(frame, plan, look, channel)) {
     const distance = Math.hypot(point.x - x, point.y - y);
@@ -33,7 +33,7 @@ export function nearest(frame, plan, look, channel, x, y) {
 }
 
 // The visible points that `channel` owns inside a closed path of pixels.
-export function lassoed(frame, plan, look, { channel, path }) {
+function lassoed(frame, plan, look, { channel, path }) {
   const inside = ({ x, y }) => {
     let crossings = 0;
     path.forEach(([x1, y1], corner) => {

@@ -27,7 +27,7 @@ function makeSelection(root, look, { choose, ask }) {
     ["unowned", () => suggest(unowned, "some channel claims every image by half"), "those that no channel claims by half"],
   ].map((entry) => button(tools, ...entry));
   const suggest = (by, none) => {
-    const open = (i) => !look.given.has(i) && !look.hidden.has(look.points.labels[i] ?? -1);
+    const open = (i) => !look.given.points.has(i) && !look.hidden.has(look.points.labels[i] ?? -1);
     const found = by(look.frame, open).slice(0, SUGGESTED);
     excuse = found.length ? null : { for: look.selected, text: none };
     choose(found.length ? found : look.selected);
@@ -84,7 +84,7 @@ function makeSelection(root, look, { choose, ask }) {
       const x = (at % across) * SIDE, y = Math.floor(at / across) * (SIDE + 12);
       if (sheet) drawThumb(context, sheet, point, x + 1, y + 1, SIDE - 2);
       const style = { size: 9, colour: theme.muted, align: "center", width: SIDE };
-      write(context, given.get(point) ?? "", x + SIDE / 2, y + SIDE + 8, style);
+      write(context, given.points.get(point) ?? "", x + SIDE / 2, y + SIDE + 8, style);
     });
     const of = selected.length > shown.length ? `${shown.length} of ${selected.length}` : shown.length;
     images.setAttribute("aria-label", `${of} selected images`);

@@ -5,7 +5,7 @@ const COLOUR_BY = ["label", "certainty", "error", "usage"];
 const SHADES = 16;
 
 // {colours, index: point -> colour or -1, low, high: words for the ends of a scale}.
-export function tintOf(frame, { labels, colours }, by, theme) {
+function tintOf(frame, { labels, colours }, by, theme) {
   if (by === "label") return { colours, index: (i) => labels[i] ?? -1 };
   const { certainty, error, errors, usage, owner } = frame, most = Math.max(...usage, 1e-9);
   const [value, low, high] = {
@@ -24,7 +24,7 @@ const SCALES = new Map([[THEMES.light, shades(SHADES, [0, 0.75])], [THEMES.dark,
 const rising = (values, keep) => Array.from(values.keys()).filter(keep).sort((a, b) => values[a] - values[b]);
 
 // Points by rising certainty, of those to `keep`.
-export const leastSure = ({ certainty }, keep) => rising(certainty, keep);
+const leastSure = ({ certainty }, keep) => rising(certainty, keep);
 
 // Points that no channel claims by half, the least claimed first.
-export const unowned = ({ claim }, keep) => rising(claim, (i) => claim[i] < 128 && keep(i));
+const unowned = ({ claim }, keep) => rising(claim, (i) => claim[i] < 128 && keep(i));

@@ -12,16 +12,16 @@ const EXPORTED = Boolean(globalThis.__MARIMO_STATIC__); // a notebook's page tha
 function render({ model, el }) {
   const root = make(el, "div", "cv"), words = makeWords(root), stage = make(root, "div", "cv-stage");
   const canvas = make(stage, "canvas", "cv-canvas"), tip = make(stage, "div", "cv-tip");
-  const probe = make(tip, "canvas", "cv-probe"), told = make(tip, "div", "cv-told"), spoken = make(root, "div", "cv-spoken");
+  const probe = make(tip, "canvas", "cv-probe"), tipWords = make(tip, "div", "cv-told"), spoken = make(root, "div", "cv-spoken");
   const removed = new AbortController(), { signal } = removed;
   const context = canvas.getContext("2d");
   const look = {
     strips: { mean: document.createElement("canvas"), sigma: document.createElement("canvas") },
     by: model.get("colour_by") ?? "label", as: "dots", scale: "shared", shared: WHOLE, hidden: new Set(), selected: [], lasso: null,
-    given: new Map(), kernel: model.get("kernel") && !EXPORTED, anySheet: () => (sheet ??= thumbs()),
+    kernel: model.get("kernel") && !EXPORTED, anySheet: () => (sheet ??= thumbs()),
   };
   let frame = null, atlas = null, fresh = true, arrived = true, pointer = null, pointed = false, scheduled = 0, announcing = 0;
-  let plan = null, sheet = null, images = null, film = [], painted = 0, answering = 0;
+  let plan = null, sheet = null, pixels = null, film = [], painted = 0, answering = 0;
   const latest = {};
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application"); // so that a screen reader leaves it the arrow keys
@@ -34,7 +34,7 @@ function render({ model, el }) {
   const arrive = () => ((arrived = true), renew());
   const leave = () => ((pointer = null), redraw());
   const survey = () => unpack("atlas", decodeAtlas, (read) => (atlas = read));
-  const collect = () => unpack("images", inflate, (read) => ([images, sheet] = [read, null]));
+  const collect = () => unpack("images", inflate, (read) => ([pixels, sheet] = [read, null]));
   const rewind = () => unpack("film", decodeFilm, (read) => ([film, fresh] = [read ?? [], true]));
   const choose = (points) => ((look.selected = points), redraw());
   const tell = (name, value) => (model.set(name, value), model.save_changes());
@@ -42,8 +42,8 @@ function render({ model, el }) {
   const ask = (request) => model.send(request); // a state that is told of twice in a row may arrive once
   const go = (moment) => (tell("moment", moment), redraw());
   const thumbs = () => {
-    if (!images || !look.theme) return null;
-    return makeSheet(look.points, new Uint8Array(images.buffer), look.theme);
+    if (!pixels || !look.theme) return null;
+    return makeSheet(look.points, new Uint8Array(pixels.buffer), look.theme);
   };
 
   async function unpack(name, read, keep) {
@@ -137,9 +137,10 @@ function render({ model, el }) {
   }
 
   function resize({ width, height }) {
-    const [w, h] = [width, height].map((length) => Math.round(length * look.ratio));
-    if (canvas.width === w && canvas.height === h) return;
-    Object.assign(canvas, { width: w, height: h });
+    const fitted = [width, height, look.ratio];
+    if (same(fitted, look.fitted)) return;
+    look.fitted = fitted;
+    Object.assign(canvas, { width: Math.round(width * look.ratio), height: Math.round(height * look.ratio) });
     Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
     context.scale(look.ratio, look.ratio);
   }
@@ -152,8 +153,8 @@ function render({ model, el }) {
     if (tip.hidden) return;
     probe.hidden = !known;
     if (known) paintProbe(probe, atlas, latent, frame.k_active, look);
-    put(told, [whereabouts(latent, atlas?.dimensions), look.hover && describe(frame, look.hover, look.points)].filter(Boolean).join("\n"));
-    if (reads) put(spoken, told.textContent);
+    put(tipWords, [whereabouts(latent, atlas?.dimensions), look.hover && describe(frame, look.hover, look.points)].filter(Boolean).join("\n"));
+    if (reads) put(spoken, tipWords.textContent);
     tip.style.left = `${Math.max(0, Math.min(pointer[0] + 14, width - tip.offsetWidth))}px`;
     tip.style.top = `${pointer[1] + 14}px`;
   }
@@ -276,13 +277,13 @@ function onRatio(changed, signal) {
 }
 
 // The label's name of every given point, the labels as words and as a table of images of the training set.
-function labelsByPoint({ images, labels, points, undo, fault }, { names }) {
-  const given = new Map(points.flatMap((point, i) => (point < 0 ? [] : [[point, names[labels[i]]]])));
+function labelsByPoint({ images, labels, points: places, undo, fault }, { names }) {
+  const points = new Map(places.flatMap((point, i) => (point < 0 ? [] : [[point, names[labels[i]]]])));
   const count = images.length ? `${images.length} label${images.length > 1 ? "s" : ""} given` : "";
   const words = [count, fault].filter(Boolean).join(" · ");
   const quoted = (name) => `"${name.replaceAll('"', '""')}"`;
   const table = ["image,label", ...images.map((image, i) => `${image},${quoted(names[labels[i]])}`), ""].join("\n");
-  return Object.assign(given, { words, table, undo, count: images.length });
+  return { points, words, table, undo, count: images.length };
 }
 
 // A lens seen through another: the part `inner` of what `outer` shows.
