@@ -123,8 +123,28 @@ def test_the_pointer_shows_what_a_latent_decodes_to_in_every_channel(page):
     canvas.focus()
     page.keyboard.press("ArrowRight")
     wait_for(lambda: tip.is_visible() and tip.inner_text().startswith("channel 0 at (0."), 20, "the keys")
+    first, chosen = onto_another_point(page), page.locator(".cv-chosen")
+    assert page.locator(".cv-spoken").inner_text() == " ".join(tip.inner_text().splitlines())
+    page.keyboard.press("Enter")
+    wait_for(lambda: chosen.inner_text().startswith("1 selected"), 20, "the point at the pointer")
+    onto_another_point(page, first)
+    page.keyboard.press("Shift+Enter")
+    wait_for(lambda: chosen.inner_text().startswith("2 selected"), 20, "one more point")
     page.keyboard.press("Escape")
     wait_for(lambda: not tip.is_visible(), 20, "the way out by keys")
+    assert chosen.inner_text().startswith("Drag around")
+
+
+def onto_another_point(page, known: str = "") -> str:
+    """Let an arrow key move the pointer until it is at another point than the `known` one; which that is."""
+
+    def moved():
+        page.keyboard.press("ArrowRight")
+        painted(page)
+        found = re.search(r"point \d+", page.locator(".cv-tip").inner_text())
+        return found and found[0] != known and found[0]
+
+    return wait_for(moved, 20, "a point")
 
 
 def test_a_finger_that_taps_a_plane_leaves_the_picture_there(page):
@@ -188,8 +208,13 @@ def test_keys_zoom_and_pan_and_escape_ends_a_lasso(page):
     page.mouse.move(box["x"] + 120, box["y"] + 130, steps=4)
     page.keyboard.press("Escape")
     page.mouse.up()
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # painted by now
+    painted(page)
     assert page.locator(".cv-chosen").inner_text().startswith("Drag around")
+
+
+def painted(page):
+    """Wait until what was done so far is on the canvas."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def ink(page) -> list[int]:
@@ -255,15 +280,27 @@ def test_points_in_a_lasso_show_their_images_and_take_a_label_that_undo_takes_ba
     assert all(line.endswith(',"3"') for line in table[1:])
     page.get_by_role("button", name="undo").click()
     wait_for(lambda: "labels given" not in chosen.inner_text(), 20, "the way back")
+    assert focused(page) == "cv-canvas"
     (tmp_path / "labels.csv").write_text("\n".join(table[:4]))
     page.locator(".cv-selection input[type=file]").set_input_files(tmp_path / "labels.csv")
     wait_for(lambda: "3 labels given" in chosen.inner_text(), 20, "the labels of the file")
     (tmp_path / "labels.csv").write_text("image,label\n1,ten\n")
     page.locator(".cv-selection input[type=file]").set_input_files(tmp_path / "labels.csv")
     wait_for(lambda: "ten is none of 0, 1" in chosen.inner_text(), 20, "the words for a wrong file")
-    page.locator("canvas.cv-canvas").focus()
-    page.keyboard.press("Escape")
+    page.get_by_role("button", name="clear").click()
     wait_for(lambda: not page.locator(".cv-images").is_visible(), 20, "an empty selection")
+    assert focused(page) == "cv-canvas"
+
+
+def focused(page) -> str:
+    """The class of what has the focus, or its tag."""
+    return page.evaluate(
+        """() => {
+            let at = document.activeElement;
+            while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+            return at.className || at.tagName;
+        }"""
+    )
 
 
 def test_colours_dots_scale_and_legend_are_switched_without_the_kernel(page):
@@ -279,8 +316,10 @@ def test_colours_dots_scale_and_legend_are_switched_without_the_kernel(page):
     shown = wait_for(lambda: page.locator(".cv-legend button").count() == 10 and picture(page), 20, "the legend")
     page.locator(".cv-legend button").first.click()
     wait_for(lambda: picture(page) != shown, 20, "planes without zeros")
+    assert page.locator(".cv-legend button").first.evaluate("key => getComputedStyle(key).opacity") == "1"
     colour.select_option("usage")
     page.get_by_role("button", name="show 1 hidden").click()
+    assert focused(page) == "SELECT"
     colour.select_option("label")
     wait_for(lambda: picture(page) == shown, 20, "all points again")
     before, box = closest(page), page.locator("canvas.cv-canvas").bounding_box()
@@ -325,6 +364,9 @@ def test_the_past_of_a_run_is_a_slider_with_marks_where_channels_were_unlocked(p
     wait_for(lambda: "K_active 10 to 9" in words.inner_text(), 20, "the moment of the change")
     page.get_by_role("button", name="now", exact=True).click()
     wait_for(lambda: words.inner_text() == "now", 20, "the way back")
+    assert focused(page) == "cv-scrub"
+    fits = "words => (words.textContent = 'epoch 29.50, K_active 10 to 100', words.scrollWidth <= words.clientWidth)"
+    assert words.evaluate(fits)
 
 
 def test_another_run_stands_beside_the_live_one(page):

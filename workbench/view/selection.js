@@ -4,7 +4,7 @@
 const MOST = 60, SIDE = 30; // images shown of a selection, and their pixels
 const SUGGESTED = 24;
 
-function makeSelection(root, look, { choose, ask }) {
+function makeSelection(root, look, { choose, ask, rest }) {
   const box = make(root, "div", "cv-selection"), tools = make(box, "div", "cv-tools");
   const words = make(tools, "span", "cv-told cv-chosen"), names = make(box, "div", "cv-tools cv-names");
   const images = make(box, "canvas", "cv-images"), file = make(box, "input", "");
@@ -44,7 +44,7 @@ function makeSelection(root, look, { choose, ask }) {
   let built = null, painted = [], excuse = null; // what a suggestion that found nothing says, until something is selected
 
   function show() {
-    const { points, selected, given, theme, frame, kernel } = look;
+    const { points, selected, given, theme, frame, kernel } = look, focused = root.getRootNode().activeElement;
     for (const each of [labels, ...live]) each.hidden = !kernel;
     const [, undo, forget, keep] = live;
     undo.disabled = !given.undo;
@@ -55,6 +55,7 @@ function makeSelection(root, look, { choose, ask }) {
     if (built !== points) nameButtons();
     put(words, excuse?.for === selected ? excuse.text : told(selected, given, points));
     if (selected.length) paint(points, selected, given, theme);
+    if (box.contains(focused) && focused.closest("[hidden], :disabled")) rest(); // else the page has the focus
   }
 
   function nameButtons() {

@@ -7,7 +7,7 @@ function makeTime(root, go, newest) {
   Object.assign(back, { type: "button", title: "to the newest moment" });
   slider.setAttribute("aria-label", "moment of the run");
   slider.addEventListener("input", () => go(+slider.value >= +slider.max ? -1 : +slider.value));
-  back.addEventListener("click", () => go(-1));
+  back.addEventListener("click", () => (go(-1), slider.focus())); // the button hides, and the focus with it
 
   return function show(moments, moment, awaited) {
     box.hidden = moments.length < 2;

@@ -36,6 +36,7 @@ function render({ model, el }) {
   const survey = () => unpack("atlas", decodeAtlas, (read) => (atlas = read));
   const collect = () => unpack("images", inflate, (read) => ([pixels, sheet] = [read, null]));
   const rewind = () => unpack("film", decodeFilm, (read) => ([film, fresh] = [read ?? [], true]));
+  const rest = () => canvas.focus({ preventScroll: true });
   const choose = (points) => ((look.selected = points), redraw());
   const tell = (name, value) => (model.set(name, value), model.save_changes());
   const add = (points, adds) => choose(adds ? [...new Set([...look.selected, ...points])] : points);
@@ -74,7 +75,7 @@ function render({ model, el }) {
     choose(look.selected.filter((i) => !look.hidden.has(look.points.labels[i] ?? -1))); // what is not seen gets no label
   };
   const switches = makeSwitches(words.keys, look, chosen, zoom);
-  const time = makeTime(root, go, look.kernel ? "now" : "newest"), selection = makeSelection(root, look, { choose, ask });
+  const time = makeTime(root, go, look.kernel ? "now" : "newest"), selection = makeSelection(root, look, { choose, ask, rest });
 
   function paint() {
     scheduled = 0;
@@ -128,7 +129,7 @@ function render({ model, el }) {
     const drawn = [tint.colours, theme, radius, devicePixelRatio], keyed = [tint.low === undefined, points, theme, look.hidden];
     Object.assign(look, { theme, points, told: given, tint, ratio: devicePixelRatio });
     if (!same(drawn, look.drawn)) look.sprites = makeSprites(...drawn);
-    if (!same(keyed, look.keyed)) look.ends = putLegend(words.legend, look, toggle, () => hide([]));
+    if (!same(keyed, look.keyed)) look.ends = putLegend(words.legend, look, toggle, () => (hide([]), switches.by.focus()));
     [tint.low, tint.high].forEach((text, i) => look.ends[i] && put(look.ends[i], text));
     Object.assign(look, { drawn, keyed });
     look.sheet = look.as === "images" ? look.anySheet() : null;
