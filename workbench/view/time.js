@@ -1,5 +1,12 @@
 // The past of a run: a slider over the moments that were kept, with a mark where channels were unlocked. Its end is `newest`.
 
+// The moment that is looked at, -1 for now, and the bytes of its frame; those of the present until they are there.
+function momentOf(asked, { moments, film, past, now }) {
+  const moment = asked in moments ? asked : -1; // the past may have been thinned since
+  const bytes = moment < 0 ? null : film[moment] ?? past;
+  return { moment, bytes: bytes?.byteLength ? bytes : now };
+}
+
 function makeTime(root, go, newest) {
   const box = make(root, "div", "cv-time"), track = make(box, "div", "cv-track"), slider = make(track, "input", "cv-scrub");
   const marks = make(track, "div", "cv-marks"), words = make(box, "span", "cv-told"), back = make(box, "button", "cv-button", newest);

@@ -1,11 +1,7 @@
-// The widget: `render` holds what changes, which is the newest frame and atlas, points, theme, lenses, selection and
-// pointer, and asks Python for what a browser cannot do.
+// The widget: `render` holds what changes, which is the newest frame and atlas, points, theme, lenses and selection, and
+// asks Python for what a browser cannot do.
 
-const STRIDE = 6; // pixels that an arrow key moves the pointer
-const LEAP = 24; // pixels that one moves the planes
-const CLICK = 4; // pixels of a lasso that is none
 const EPOCH = 1e-3; // by which a moment's epoch and its frame's differ, rounded
-const KEYS = "Arrow keys move the pointer, Enter selects the point at it, Escape clears; plus and minus zoom, Alt with arrow keys pans.";
 const ANSWER = 100; // milliseconds between two answers to Python: each is a request of its own
 const EXPORTED = Boolean(globalThis.__MARIMO_STATIC__); // a notebook's page that nobody answers
 
@@ -17,11 +13,11 @@ function render({ model, el }) {
   const context = canvas.getContext("2d");
   const look = {
     strips: { mean: document.createElement("canvas"), sigma: document.createElement("canvas") },
-    by: model.get("colour_by") ?? "label", as: "dots", scale: "shared", shared: WHOLE, hidden: new Set(), selected: [], lasso: null,
+    by: model.get("colour_by") ?? "label", as: "dots", scale: "shared", shared: WHOLE, hidden: new Set(), selected: [],
     kernel: model.get("kernel") && !EXPORTED, anySheet: () => (sheet ??= thumbs()),
   };
-  let frame = null, atlas = null, fresh = true, arrived = true, pointer = null, pointed = false, scheduled = 0, announcing = 0;
-  let plan = null, sheet = null, pixels = null, film = [], painted = 0, answering = 0;
+  let frame = null, atlas = null, fresh = true, arrived = true, scheduled = 0, announcing = 0;
+  let sheet = null, pixels = null, film = [], painted = 0, answering = 0;
   const latest = {};
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application"); // so that a screen reader leaves it the arrow keys
@@ -32,7 +28,6 @@ function render({ model, el }) {
   const redraw = () => (scheduled ||= requestAnimationFrame(paint));
   const renew = () => ((fresh = true), redraw());
   const arrive = () => ((arrived = true), renew());
-  const leave = () => ((pointer = null), redraw());
   const survey = () => unpack("atlas", decodeAtlas, (read) => (atlas = read));
   const collect = () => unpack("images", inflate, (read) => ([pixels, sheet] = [read, null]));
   const rewind = () => unpack("film", decodeFilm, (read) => ([film, fresh] = [read ?? [], true]));
@@ -59,10 +54,6 @@ function render({ model, el }) {
     if (name === "scale") look.shared = WHOLE;
     redraw();
   };
-  const zoom = (factor, channel = 0, x = plan.tiles[0].x + plan.side / 2, y = plan.tiles[0].y + plan.side / 2) => {
-    look.shared = closer(look.shared, plan.tiles[channel], plan, factor, x, y);
-    redraw();
-  };
   const toggle = (label, alone) => {
     const { names, labels } = look.points, every = [...names.keys(), ...(labels.includes(-1) ? [-1] : [])];
     const only = every.filter((other) => other !== label);
@@ -74,30 +65,30 @@ function render({ model, el }) {
     look.hidden = new Set(labels);
     choose(look.selected.filter((i) => !look.hidden.has(look.points.labels[i] ?? -1))); // what is not seen gets no label
   };
-  const switches = makeSwitches(words.keys, look, chosen, zoom);
+  const gestures = makeGestures(canvas, look, { redraw, add }), switches = makeSwitches(words.keys, look, chosen, gestures.zoom);
   const time = makeTime(root, go, look.kernel ? "now" : "newest"), selection = makeSelection(root, look, { choose, ask, rest });
 
   function paint() {
     scheduled = 0;
-    const moments = EXPORTED && !film.length ? [] : model.get("moments") ?? [], asked = model.get("moment");
-    const moment = asked in moments ? asked : -1; // the past may have been thinned since
-    const past = moment < 0 ? null : film[moment] ?? model.get("past"), shown = past?.byteLength ? past : model.get("frame");
-    const next = fresh && shown?.byteLength ? decode(shown) : frame;
+    const moments = EXPORTED && !film.length ? [] : model.get("moments") ?? [];
+    const { moment, bytes } = momentOf(model.get("moment"), { moments, film, past: model.get("past"), now: model.get("frame") });
+    const next = fresh && bytes?.byteLength ? decode(bytes) : frame;
     const awaited = moment >= 0 && Math.abs((next?.epoch ?? 0) - moments[moment].epoch) > EPOCH; // its answer is under way
     if (next !== frame && !awaited) receive(next);
     fresh = false;
-    plan = layout(Math.max(160, Math.floor(root.getBoundingClientRect().width)), frame?.k ?? 10); // clientWidth rounds up
+    const width = Math.max(160, Math.floor(root.getBoundingClientRect().width)); // clientWidth rounds up
+    const plan = (look.plan = layout(width, frame?.k ?? 10));
     const status = model.get("status");
-    dress(plan.radius);
+    dress(plan);
     resize(plan);
     putWords(words, status, frame, plan, moment >= 0);
     switches.scale.parentElement.hidden = switches.by.parentElement.hidden = switches.as.parentElement.hidden = !frame;
-    const latent = frame && pointer && latentAt(frame, plan, look.lenses, ...pointer);
-    look.hover = latent && !look.lasso && nearest(frame, plan, look, latent.channel, ...pointer);
+    const latent = gestures.latent();
+    look.hover = latent && nearest(frame, plan, look, latent.channel, ...look.pointer);
     context.clearRect(0, 0, plan.width, plan.height);
     if (frame) draw(context, frame, plan, look);
     else drawInvitation(context, plan, status, look.theme);
-    showTip(look.lasso ? null : latent, plan.width);
+    showTip(latent, plan.width);
     selection();
     time(moments, moment, awaited);
     announcing ||= setTimeout(announce, 1000);
@@ -119,7 +110,7 @@ function render({ model, el }) {
   }
 
   // What `draw` needs beside the frame; sprites, legend and sheet are made anew only where something of them changed.
-  function dress(radius) {
+  function dress({ radius, tiles }) {
     const theme = THEMES[isDark(root) ? "dark" : "light"], points = model.get("points"), given = model.get("given");
     if (look.theme !== theme) for (const [name, colour] of Object.entries(theme)) root.style.setProperty(`--cv-${name}`, colour);
     if (look.theme !== theme || look.points !== points) sheet = null;
@@ -134,7 +125,7 @@ function render({ model, el }) {
     Object.assign(look, { drawn, keyed });
     look.sheet = look.as === "images" ? look.anySheet() : null;
     const own = look.scale === "own" && frame;
-    look.lenses = plan.tiles.map((_, channel) => (own ? nested(lensOf(frame, channel), look.shared) : look.shared));
+    look.lenses = tiles.map((_, channel) => (own ? nested(lensOf(frame, channel), look.shared) : look.shared));
   }
 
   function resize({ width, height }) {
@@ -148,83 +139,16 @@ function render({ model, el }) {
 
   function showTip(latent, width) {
     const known = latent && atlas?.k === frame.k && model.get("moment") < 0;
-    const reads = pointed; // what moves by training alone is not read aloud
-    pointed = false;
+    const reads = look.pointed; // what moves by training alone is not read aloud
+    look.pointed = false;
     tip.hidden = !(known || look.hover);
     if (tip.hidden) return;
     probe.hidden = !known;
     if (known) paintProbe(probe, atlas, latent, frame.k_active, look);
     put(tipWords, [whereabouts(latent, atlas?.dimensions), look.hover && describe(frame, look.hover, look.points)].filter(Boolean).join("\n"));
     if (reads) put(spoken, tipWords.textContent);
-    tip.style.left = `${Math.max(0, Math.min(pointer[0] + 14, width - tip.offsetWidth))}px`;
-    tip.style.top = `${pointer[1] + 14}px`;
-  }
-
-  // Dragging draws a lasso, with Alt or a second finger it pans; a click selects a point; Shift adds to what is selected.
-  function press(event) {
-    if (!event.isPrimary) return void (look.lasso && (look.lasso.pans = true));
-    const latent = frame && event.button === 0 && latentAt(frame, plan, look.lenses, event.offsetX, event.offsetY);
-    if (!latent) return;
-    canvas.setPointerCapture(event.pointerId);
-    const path = [point(event.offsetX, event.offsetY)];
-    look.lasso = { channel: latent.channel, path, pans: event.altKey, adds: event.shiftKey };
-  }
-
-  function point(x, y) {
-    pointed = true;
-    redraw();
-    return (pointer = [x, y]);
-  }
-
-  function move(event) {
-    if (!event.isPrimary) return;
-    const before = pointer, at = point(event.offsetX, event.offsetY);
-    if (look.lasso?.pans) pan(at[0] - before[0], at[1] - before[1]);
-    else look.lasso?.path.push(at);
-  }
-
-  function pan(x, y) {
-    const { unit } = toPixels(plan.tiles[0], plan, look.shared), length = unit * BEYOND;
-    look.shared = kept({ ...look.shared, u: look.shared.u - x / length, v: look.shared.v + y / length });
-  }
-
-  function release(event) {
-    if (!event.isPrimary) return;
-    const lasso = look.lasso;
-    look.lasso = null;
-    if (!lasso || lasso.pans) return redraw();
-    const [[x, y]] = lasso.path, far = lasso.path.some(([a, b]) => Math.hypot(a - x, b - y) > CLICK);
-    const hit = far ? null : nearest(frame, plan, look, lasso.channel, x, y);
-    const found = far ? lassoed(frame, plan, look, lasso) : hit ? [hit.point] : [];
-    add(found, lasso.adds);
-  }
-
-  const cancel = () => ((look.lasso = null), leave()); // a touch that turned out to scroll the page
-
-  function wheel(event) {
-    const latent = frame && latentAt(frame, plan, look.lenses, event.offsetX, event.offsetY);
-    const factor = 1.0015 ** -event.deltaY;
-    const ends = factor > 1 ? FARTHEST : 1;
-    if (!latent || factor === 1 || look.shared.zoom === ends) return; // no closer, or no farther: the page scrolls
-    event.preventDefault();
-    zoom(factor, latent.channel, event.offsetX, event.offsetY);
-  }
-
-  // As KEYS says; the pointer begins in the middle of the first plane.
-  function step(event) {
-    const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    const factor = { "+": 1.5, "=": 1.5, "-": 1 / 1.5 }[event.key];
-    if (event.ctrlKey || event.metaKey || !frame) return;
-    if (event.key === "Enter" && look.hover) return add([look.hover.point], event.shiftKey);
-    if (!factor && !move) return; // the browser's own keys
-    event.preventDefault();
-    if (move && event.altKey) return pan(-LEAP * move[0], -LEAP * move[1]), redraw();
-    const [first] = plan.tiles, ends = [plan.width, plan.height];
-    const at = pointer ?? [first.x + plan.side / 2, first.y + plan.side / 2];
-    if (move) return point(...at.map((from, axis) => Math.max(0, Math.min(ends[axis] - 1, from + STRIDE * move[axis]))));
-    const under = latentAt(frame, plan, look.lenses, ...at);
-    if (under) zoom(factor, under.channel, ...at);
-    else zoom(factor);
+    tip.style.left = `${Math.max(0, Math.min(look.pointer[0] + 14, width - tip.offsetWidth))}px`;
+    tip.style.top = `${look.pointer[1] + 14}px`;
   }
 
   function announce() {
@@ -238,19 +162,15 @@ function render({ model, el }) {
     "change:images": collect, "change:film": rewind, "change:given": redraw, "change:moments": renew,
     "change:status": redraw,
   };
-  const heard = {
-    pointerdown: press, pointermove: move, pointerup: release, pointercancel: cancel, blur: cancel, keydown: step, wheel,
-    pointerleave: (event) => event.pointerType === "touch" || leave(), // a finger that is lifted leaves the picture there
-  };
   size.observe(root);
   for (const node of [...ancestors(el), document.documentElement, document.body])
     page.observe(node, { attributeFilter: ["class", "style", "data-jp-theme-light"] });
   SYSTEM_DARK.addEventListener("change", redraw, { signal });
   addEventListener("beforeprint", paint, { signal }); // no frame of an animation comes before the paper
   onRatio(redraw, signal);
-  for (const [event, handler] of Object.entries(heard)) canvas.addEventListener(event, handler, { signal });
+  for (const [event, handler] of Object.entries(gestures.heard)) canvas.addEventListener(event, handler, { signal });
   const ours = (event) => {
-    if (event.key === "Escape") choose([]), cancel();
+    if (event.key === "Escape") choose([]), gestures.cancel();
     if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // else a notebook takes arrows, letters
   };
   root.addEventListener("keydown", ours, { signal });
