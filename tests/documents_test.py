@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from browser import ROOT
+from mixvae.example_runs import tiny_config, tiny_dataset
 from workbench.channel_view import SCRIPTS
 
 DOCUMENTS = sorted(
@@ -55,6 +56,16 @@ def test_the_tree_is_as_listed_and_no_file_imports_one_below_it(heading):
 def test_the_parts_of_the_view_are_joined_in_the_order_listed():
     assert listed("## The workbench", ".js") == [f"view/{part}.js" for part in SCRIPTS]
     assert {f"{part}.js" for part in SCRIPTS} == {path.name for path in (ROOT / "workbench" / "view").glob("*.js")}
+
+
+def test_the_python_of_the_readme_runs(monkeypatch):
+    monkeypatch.setattr("mixvae.load_config", lambda path: (ROOT / path).is_file() and tiny_config())
+    monkeypatch.setattr("mixvae.load_dataset", lambda name, validation: tiny_dataset())
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    names = {}
+    exec(block, names)
+    assert names["images"].shape == (16, 12, 9, 1) and names["seen"].channel.shape == (130,)
+    assert int(names["state"].step) == len(names["terms"]["recon"]) > 0
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -9,7 +9,7 @@ from mixvae.modules.backbones import ConvBackbone, DenseBackbone
 from mixvae.modules.conditioning import ConcatConditioner, FiLMLayer, NoopConditioner
 from mixvae.modules.decoders import Decoder, ModularConvDecoder, ModularDenseDecoder
 from mixvae.modules.outputs import HeteroscedasticHead, StandardHead
-from mixvae.runs import fit
+from mixvae.runs import build_trainer, fit
 from mixvae.state import State
 from mixvae.trainer import Trainer
 
@@ -33,6 +33,7 @@ __all__ = [
     "Trainer",
     "build_decoder",
     "build_model",
+    "build_trainer",
     "fit",
     "load_config",
     "load_dataset",

@@ -142,6 +142,8 @@ def as_images(x: np.ndarray | OnDisk, where: str) -> UInt8[np.ndarray | OnDisk, 
         raise ValueError(f"{where}: expected grey [N, H, W] or RGB [N, H, W, 3], found shape {x.shape}")
     if not len(x) or min(x.shape[1:3]) < MIN_SIDE:
         raise ValueError(f"{where}: expected at least one, and H, W >= {MIN_SIDE}, found shape {x.shape}")
+    if x.dtype.kind in "ui" and not isinstance(x, OnDisk) and x.max() <= 1:
+        raise ValueError(f"{where}: expected {x.dtype} pixels from 0 to 255, found none above 1; masks are bool")
     if x.dtype == np.uint8:
         return x
     if x.dtype == bool:
@@ -189,7 +191,7 @@ def _hold_out(x: np.ndarray | OnDisk, y: np.ndarray, count: int, what: str) -> t
     """(x, y) of those kept and of the `count` held out by a fixed permutation, each in stored order."""
     n = len(x)
     if not isinstance(count, int | np.integer) or not 0 <= count < n:
-        raise ValueError(f"{what}: expected to hold out 0 to {n - 1} of {n} training images, asked for {count!r}")
+        raise ValueError(f"{what}: {count!r} of {n} training images cannot be held out; expected 0 to {n - 1}")
     if count == 0:
         return (x, y), (np.asarray(x[:0]), y[:0])
     order = np.random.RandomState(0).permutation(n)
@@ -231,4 +233,4 @@ def _not_found(asked: str | os.PathLike[str]) -> Exception:
     known = f"the names are {', '.join(NAMED)}; a path may lead to a folder, .npz or .parquet"
     if not isinstance(asked, str) or Path(name).name != name or Path(name).suffix:
         return FileNotFoundError(f"{name}: no such file or folder; {known}")
-    return ValueError(f"unknown data set {name!r}{did_you_mean(name.lower(), NAMED)} ({known})")
+    return ValueError(f"unknown data set {name!r}{did_you_mean(name, NAMED)} ({known})")

@@ -58,7 +58,7 @@ PARQUET_FAULTS = {
     "missing pixel": ({"image": [[0] * 80 + [None]] * 2}, "NaN"),
     "words": ({"image": [["a"] * 81] * 2}, "expected numbers, found object"),
     "numbers": ({"image": [1, 2]}, "encoded bytes, struct{bytes, path} or numbers, found Int64"),
-    "float labels": ({"image": [[0] * 81] * 2, "label": [0.5, 1.0]}, "integers (-1: unlabelled) or strings"),
+    "float labels": ({"image": [[9] * 81] * 2, "label": [0.5, 1.0]}, "integers (-1: unlabelled) or strings"),
 }
 
 

@@ -27,7 +27,8 @@ def nearest(what: str, value: Any, valid: Iterable[str]) -> str:
 
 def did_you_mean(value: Any, valid: Iterable[str]) -> str:
     """A hint at the valid name that is nearest, if one is near."""
-    return "".join(f"; did you mean {name!r}?" for name in get_close_matches(str(value), valid, n=1, cutoff=0.5))
+    near = get_close_matches(str(value).lower(), valid, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 TYPE_NAMES = {int: "whole number", float: "number", bool: "true or false", str: "text"}
