@@ -19,6 +19,7 @@ with app.setup(hide_code=True):
     from workbench.knobs import FRAME_RATES, configured
     from workbench.memory import keep_freed_memory
     from workbench.opening import asked, opened
+    from workbench.saved import keep
 
     alt.data_transformers.disable_max_rows()
     use_compilation_cache()
@@ -35,6 +36,7 @@ def _(live, view):
         mo.ui.button(label="Pause", on_click=lambda _: live.pause()),
         mo.ui.button(label="Step", on_click=lambda _: live.step()),
         mo.ui.button(label="Reset", on_click=lambda _: live.reset()),
+        mo.ui.button(label="Save", on_click=lambda _: mo.status.toast(keep(live))),
     ]
     planes = mo.ui.anywidget(view)
     head = mo.hstack([mo.md("### Decentralized latents"), mo.hstack(buttons, justify="end")], align="center")

@@ -11,9 +11,8 @@ from mixvae.runs import open_run
 from workbench.channel_view import ChannelView
 from workbench.film import Film, load_film
 from workbench.live import LiveRun
-from workbench.presets import SHOWCASE
+from workbench.presets import RUNS, SHOWCASE
 from workbench.saved import show_film, show_saved
-from workbench.sweep import RUNS
 
 PAST = "this run, earlier"
 

@@ -59,6 +59,11 @@ class GivenLabels:
         if (self.labels[images] != before).any():
             self.before.append((images, before))
 
+    def table(self, class_names: Sequence[str]) -> str:
+        """The labels as CSV, as `read` takes them."""
+        images = np.flatnonzero(self.labels != UNLABELLED)
+        return pl.DataFrame({"image": images, "label": [class_names[y] for y in self.labels[images]]}).write_csv()
+
     def read(self, table: str, class_names: Sequence[str]):
         """Labels from CSV with the columns `image`, its place in the training set, and `label`, a class's name.
 

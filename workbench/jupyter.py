@@ -16,6 +16,7 @@ from workbench import charts
 from workbench.knob_widgets import channels_field, choice, live_knobs
 from workbench.knobs import FRAME_RATES, STRUCTURAL, configured, idle, note
 from workbench.live import LiveRun
+from workbench.saved import keep
 
 COMMANDS: dict[str, Callable[[LiveRun], None]] = {
     "Train": lambda run: run.start(),
@@ -41,6 +42,7 @@ class Panel(widgets.HBox):
         self.channels = channels_field(start)
         self.fault, self.live_rows, self.charts = widgets.HTML(), widgets.VBox(), widgets.HTML()
         self.release = widgets.Button(description="all knobs back on schedule", layout={"width": "auto"})
+        self.save = widgets.Button(description="save", tooltip="keep this run in data/runs", layout={"width": "auto"})
         self.frame_rate = widgets.IntSlider(
             run.pace.max_fps, *FRAME_RATES, description="frames a second", layout={"width": "auto"}
         )
@@ -84,7 +86,13 @@ class Panel(widgets.HBox):
 
     def _side(self) -> widgets.VBox:
         structure = [widgets.HTML("<b>Structure</b> · builds a new model"), *self.structure.values()]
-        live = [widgets.HTML("<b>Live</b> · moves while training"), self.live_rows, self.release, self.frame_rate]
+        live = [
+            widgets.HTML("<b>Live</b> · moves while training"),
+            self.live_rows,
+            self.release,
+            self.frame_rate,
+            self.save,
+        ]
         rows = [widgets.HBox([*self.buttons.values()]), *structure, self.channels, self.fault, *live]
         return widgets.VBox(rows, layout={"flex": "0 0 236px"})
 
@@ -97,6 +105,7 @@ class Panel(widgets.HBox):
             setting.observe(self._configure, "value")
         self.channels.observe(self.put_back, "value")
         self.release.on_click(self.put_back)
+        self.save.on_click(lambda _: self._tell(lambda run: self._say(keep(run))))
         self.view.observe(self._explain, "given")
         self.frame_rate.observe(self._set_frame_rate, "value")
         self.clock.observe(self.draw_charts, "value")

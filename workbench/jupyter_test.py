@@ -31,7 +31,7 @@ class Recorder:
 
     def __init__(self):
         self.view, self.dataset, self.pace = ChannelView(), SimpleNamespace(class_names=("a", "b")), Pace(10.0)
-        self.curves, self.told = [], []
+        self.curves, self.told, self.complete = [], [], None
 
     def __getattr__(self, name):
         return lambda *arguments: self.told.append((name, *arguments))
@@ -127,6 +127,11 @@ def test_the_buttons_command_the_run(run, panel):
         panel.buttons[name].click()
         assert run.told.pop() == (command,) and run.told == []
     assert panel.clock.playing and panel.clock.interval == CHARTS_EVERY_MS
+
+
+def test_what_a_run_says_when_it_is_kept_is_on_the_panel(run, panel):
+    panel.save.click()
+    assert "no epoch of this run is complete" in panel.fault.value
 
 
 def test_labels_given_on_the_planes_let_their_weight_act(run, panel):

@@ -20,9 +20,10 @@ from mixvae.checkpoint import Row
 from mixvae.data import draw_labels
 from mixvae.inference import BATCH
 from mixvae.model import build_model
-from mixvae.runs import Snapshot, build_trainer
+from mixvae.runs import Snapshot, build_trainer, epoch_row
 from mixvae.schedules import constant
 from mixvae.tau_classifier import UNLABELLED
+from mixvae.trainer import joined
 from workbench.atlas import COARSE, FINE, build_atlas
 from workbench.channel_view import ChannelView
 from workbench.curves import with_chunk
@@ -54,6 +55,8 @@ class LiveRun:
         self._shown: State | None = None
         self.points = Points(dataset, points)
         self.curves: list[Row] = []
+        self.complete: Snapshot | None = None  # as its last complete epoch left it
+        self._history, self._columns = [], []  # a row an epoch; of the epoch under way
         self.status, self._kept = "ready", ""  # what a new structure kept of the old one's weights, in words
         self._steps_asked, self._training, self._saved = 0, False, False
         self._panel: dict[str, float] = {}
@@ -82,7 +85,7 @@ class LiveRun:
             self.film = film or Film()
             self._wanted = then or saved.trainer.config
             self.trainer, self.state, self.curves = saved.trainer, saved.state, list(saved.history)
-            self._saved, self.status = True, "saved run"
+            self.complete, self._saved, self.status = None, True, "saved run"
             self.pace.forget()
             before = self.trainer.labels
             self._label(self.trainer)
@@ -243,7 +246,7 @@ class LiveRun:
         self.trainer, self.state, self._saved, self._wanted = trainer, state, False, config
         self.pace.forget()
         if state.step == 0:
-            self.curves, self.film = [], Film()
+            self.curves, self.film, self.complete, self._history, self._columns = [], Film(), None, [], []
         self.status = f"ready: {self._kept}"
         self.state = as_shown(trainer, state, self._panel)
         self._publish(whole=True)
@@ -346,6 +349,11 @@ class LiveRun:
         if whole or int(self.state.step) % self.trainer.steps_per_epoch or not self.pace.steps_per_second:
             self.pace.took(taken, seconds)  # else an epoch's end, which may regroup, takes no step's time
         self.curves = with_chunk(self.curves, self.epoch, columns)
+        self._columns.append(columns)
+        if int(self.state.step) % self.trainer.steps_per_epoch == 0:
+            row = epoch_row(self.trainer, self.state, joined(self._columns))
+            self._history, self._columns = [*self._history, row], []
+            self.complete = Snapshot(self.trainer, self.state, self._history)
         done = self.epoch >= self.trainer.config.train.epochs
         if self._training and done:
             self._training = False

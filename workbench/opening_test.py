@@ -5,9 +5,11 @@ import pytest
 
 from mixvae.checkpoint import CONFIG, save
 from mixvae.config_file import dump_config, override
-from mixvae.example_runs import tiny_config, tiny_images
-from mixvae.runs import fit
+from mixvae.example_runs import same, tiny_config, tiny_images
+from mixvae.runs import fit, open_run
+from workbench.film import load_film
 from workbench.opening import asked, opened
+from workbench.saved import keep
 
 
 @pytest.fixture
@@ -44,6 +46,34 @@ def test_a_saved_run_is_on_screen_and_its_config_is_what_trains(own, tmp_path):
         assert config == start and live.view.status == "saved run" and live.state.step == last.state.step
     finally:
         live.close()
+
+
+def test_a_live_run_is_kept_as_its_last_complete_epoch_left_it_and_goes_on_from_there(own, tmp_path):
+    live, start = opened(**own)
+    try:
+        assert (
+            live.settled()
+            and "no epoch of this run is complete" in keep(live, tmp_path)
+            and not list(tmp_path.glob("live-*"))
+        )
+        live.label([3, 5], [0, 2])
+        live.undo()
+        live.step(live.trainer.steps_per_epoch + 1)
+        assert live.settled()
+        live.label([7], [1])
+        assert live.settled() and live.error is None
+        said = keep(live, tmp_path)
+    finally:
+        live.close()
+    (folder,) = tmp_path.glob("live-*")
+    assert str(folder) in said and "after epoch 1" in said
+    assert (folder / "labels.csv").read_text() == "image,label\n7,1\n"
+    assert load_film(folder).moments and max(moment.epoch for moment in load_film(folder).moments) <= 1
+    alone = list(fit(start, live.dataset))
+    kept = open_run(folder, live.dataset)
+    assert same(kept.state, alone[0].state) and kept.history == alone[0].history
+    *_, last = fit(start, live.dataset, folder)
+    assert same(last.state, alone[-1].state) and last.history == alone[-1].history
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from mixvae.config_file import override
 from mixvae.settings import nearest
 
 DATA = Path(__file__).parent.parent / "data"
-CONFIGS, SHOWCASE = DATA / "configs", DATA / "showcase"
+CONFIGS, SHOWCASE, RUNS = DATA / "configs", DATA / "showcase", DATA / "runs"
 WHOLE = {"train.starts": 0, "train.regroups": 0, "train.self_label_epochs": 0}  # the VAEs train from the first step on
 WATCHED = WHOLE | {
     "train.epochs": 8,

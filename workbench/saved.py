@@ -1,14 +1,18 @@
 """Saved runs on views that nothing trains behind, and the past that such a view can go through."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mixvae import Dataset
+from mixvae.checkpoint import save
 from mixvae.runs import Snapshot
 from workbench.atlas import build_atlas
 from workbench.channel_view import ChannelView
 from workbench.film import Film, Moment, load_film
+from workbench.live import LiveRun
 from workbench.points import POINTS, Points
+from workbench.presets import RUNS
 
 
 class Recorder:
@@ -24,6 +28,22 @@ class Recorder:
         frame = self.points.frame(at.trainer, at.state, "saved run", 0.0)
         if self.film.add(frame.epoch, frame.k_active, self.view.show(frame, settled=True)):
             self.film.save(self.folder)
+
+
+def keep(run: LiveRun, home: Path = RUNS) -> str:
+    """Write a live run, as its last complete epoch left it, into a new folder of `home`; in words where, or why not.
+
+    With it go its past, and labels given by hand as `labels.csv`.
+    """
+    at = run.complete
+    if at is None:
+        return "Nothing is kept: no epoch of this run is complete."
+    folder = home / f"live-{datetime.now():%Y-%m-%d-%H-%M-%S}"
+    save(folder, *at)
+    Film([moment for moment in run.film.moments if moment.epoch <= len(at.history)]).save(folder)
+    if run.given.any():
+        (folder / "labels.csv").write_text(run.given.table(run.dataset.class_names), encoding="utf-8")
+    return f"Kept in {folder}, as after epoch {len(at.history)}."
 
 
 def show_saved(view: ChannelView, saved: Snapshot, dataset: Dataset, film: Film) -> Points:

@@ -21,12 +21,12 @@ from workbench.cache import use_compilation_cache
 from workbench.cluster import on_cluster
 from workbench.details import Details
 from workbench.experiments import EXPERIMENTS
+from workbench.presets import RUNS
 from workbench.process import one_by_one
 from workbench.rows import NAMED, RESULTS, of, put, read
 from workbench.scores import scores
 
 ROOT = Path(__file__).parent.parent
-RUNS = ROOT / "data" / "runs"
 
 
 class Job(NamedTuple):
