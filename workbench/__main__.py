@@ -67,7 +67,11 @@ def parser() -> argparse.ArgumentParser:
     )
     one.set_defaults(run=train, resume="with --out, the same command goes on from the last epoch")
     many = commands.add_parser("sweep", help="run an experiment, arms x seeds, and keep a row of results for each run")
-    many.add_argument("experiment", choices=sorted(EXPERIMENTS), help="; ".join(sorted(EXPERIMENTS)))
+    many.add_argument(
+        "experiment",
+        choices=sorted(EXPERIMENTS),
+        help="; ".join(f"{name}: {EXPERIMENTS[name].question}" for name in sorted(EXPERIMENTS)),
+    )
     many.add_argument("--arm", action="append", metavar="ARM", help="one arm only; may be given again")
     many.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="other seeds than the experiment's own")
     many.add_argument(

@@ -177,7 +177,7 @@ def planes_chart(points: pl.DataFrame, colours: Sequence[str], side: int = 84) -
             .encode(
                 x=alt.X("z1:Q", title=None, axis=None),
                 y=alt.Y("z2:Q", title=None, axis=None),
-                color=alt.Color("label:N", scale=scale),
+                color=alt.Color("label:N", scale=scale, legend=alt.Legend(orient="top")),
                 tooltip=["channel:O", "label:N", alt.Tooltip("z1:Q", format=".2f"), alt.Tooltip("z2:Q", format=".2f")],
             )
             .properties(width=side, height=side)

@@ -177,7 +177,7 @@ FAULTS = {
     "not YAML": (["--set", "model.hidden_dims=[1, 2"], "--set: "),
     "a key twice": (["--set", "train.seed=1", "--set", "train.seed=2"], "--set train.seed: given more than once"),
     "light of nothing": (["--light"], "--light says what --out keeps of a run"),
-    "unknown data": (["--set", "data.name=digitz"], "unknown data set 'digitz': did you mean 'digits'?"),
+    "unknown data": (["--set", "data.name=digitz"], "unknown data set 'digitz'; did you mean 'digits'?"),
     "missing data": (["--set", "data.name=no/such.npz"], "no/such.npz: no such file or folder"),
 }
 

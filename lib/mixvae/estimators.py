@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8, UInt32
 
 from mixvae.inference import checked
 from mixvae.metrics import EstimatorBias, estimator_bias
@@ -57,7 +57,7 @@ def logit_gradients(
     params: Any,
     x: Float[Array, "b h w c"],
     key_z: PRNGKeyArray,
-    keys: PRNGKeyArray,
+    keys: UInt32[Array, "s 2"],
     tau: float | Float[Array, ""],
     k_active: int | Float[Array, ""],
 ) -> Float[Array, "s b k"]:

@@ -3,7 +3,7 @@
 import math
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import Field, field, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -34,7 +34,7 @@ def did_you_mean(value: Any, valid: Iterable[str]) -> str:
 TYPE_NAMES = {int: "whole number", float: "number", bool: "true or false", str: "text"}
 
 
-def check(path: str, value: Any, hint: Any, metadata: typing.Mapping) -> Any:
+def check(path: str, value: Any, hint: Any, metadata: Mapping) -> Any:
     """The value as the type `hint` asks, inside its range; raises ValueError naming the key's path."""
     if isinstance(hint, types.UnionType):
         return None if value is None else check(path, value, typing.get_args(hint)[0], metadata)

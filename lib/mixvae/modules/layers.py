@@ -15,20 +15,20 @@ Images = Float[Array, "*b h w c"]
 EPSILON = 1e-6  # of a layer norm's variance
 
 
-def space_to_depth(x: Images, size: int = 2) -> Float[Array, "*b h//size w//size size*size*c"]:
+def space_to_depth(x: Images, size: int = 2) -> Float[Array, "*b h//{size} w//{size} {size}*{size}*c"]:
     """Fold every size x size block of pixels into the features of one; H and W are multiples of `size`."""
     *lead, h, w, c = x.shape
     blocks = x.reshape(*lead, h // size, size, w // size, size, c).swapaxes(-4, -3)
     return blocks.reshape(*lead, h // size, w // size, size * size * c)
 
 
-def depth_to_space(x: Float[Array, "*b h w 4*c"]) -> Float[Array, "*b 2*h 2*w c"]:
+def depth_to_space(x: Images) -> Float[Array, "*b 2*h 2*w c//4"]:
     """The inverse of `space_to_depth`."""
     *lead, h, w, c = x.shape
     return x.reshape(*lead, h, w, 2, 2, c // 4).swapaxes(-4, -3).reshape(*lead, 2 * h, 2 * w, c // 4)
 
 
-def pad(x: Images, rows: tuple[int, int], columns: tuple[int, int]) -> Images:
+def pad(x: Images, rows: tuple[int, int], columns: tuple[int, int]) -> Float[Array, "*b h2 w2 c"]:
     """Zeros around height and width."""
     return jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [rows, columns, (0, 0)])
 
@@ -96,7 +96,7 @@ class Convolution(nn.Module):
     stride: int
 
     @nn.compact
-    def __call__(self, x: Images) -> Images:
+    def __call__(self, x: Images) -> Float[Array, "*b h2 w2 f"]:
         margins = (self.stride + -n % self.stride for n in x.shape[-3:-1])
         padded = pad(x, *((m // 2, m - m // 2) for m in margins))
         return Dense(self.features)(windows(space_to_depth(padded, self.stride)))
@@ -129,7 +129,7 @@ class TransposedConvolution(nn.Module):
     output_hw: tuple[int, int] | None = None
 
     @nn.compact
-    def __call__(self, x: Images) -> Images:
+    def __call__(self, x: Images) -> Float[Array, "*b h2 w2 f"]:
         phases = DenseOfWindows(4 * self.features, name="Dense_0")(x)
         h, w = self.output_hw or (2 * x.shape[-3], 2 * x.shape[-2])
         return depth_to_space(phases)[..., 1 : 1 + h, 1 : 1 + w, :]

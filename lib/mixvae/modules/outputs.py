@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from mixvae.settings import nearest
 
-Pixels = Float[Array, "*b h w c"]
+Pixels = Float[Array, "*#b h w c"]
 PIXEL_AXES = (-3, -2, -1)
 LIKELIHOODS = ("bernoulli", "gaussian")
 SIGMA_PER = ("pixel", "image")
@@ -36,7 +36,7 @@ class StandardHead(nn.Module):
         """The mean, sigmoid of the logits, in (0, 1)."""
         return nn.sigmoid(self.pixels(features))
 
-    def nll(self, features: Array, x: Pixels) -> Float[Array, "*b"]:
+    def nll(self, features: Array, x: Pixels) -> Float[Array, "*#b"]:
         """-log p(x|z) in nats, summed over the pixels; a Gaussian's log(2 pi)/2 + log sigma are left out."""
         logits = self.pixels(features)
         if self.likelihood == "bernoulli":
@@ -61,7 +61,7 @@ class HeteroscedasticHead(nn.Module):
             raise ValueError(nearest(f"sigma_per={self.sigma_per!r}", self.sigma_per, SIGMA_PER))
         self.pixels = self.project(2 * self.channels)
 
-    def mean_and_log_sigma(self, features: Array) -> tuple[Pixels, Pixels]:
+    def mean_and_log_sigma(self, features: Array) -> tuple[Pixels, Float[Array, "*b h2 w2 c2"]]:
         """Means in (0, 1), and log sigma of shape [*b, H, W, C], or [*b, 1, 1, 1] where sigma is one an image."""
         mean, s = jnp.split(self.pixels(features), 2, axis=-1)
         if self.sigma_per == "image":
@@ -74,12 +74,12 @@ class HeteroscedasticHead(nn.Module):
         mean, log_sigma = self.mean_and_log_sigma(features)
         return mean, jnp.exp(log_sigma)
 
-    def nll(self, features: Array, x: Pixels) -> Float[Array, "*b"]:
+    def nll(self, features: Array, x: Pixels) -> Float[Array, "*#b"]:
         """sum_p [(x_p - m_p)^2 / (2 sigma_p^2) + log sigma_p] in nats, without the constant log(2 pi)/2 a pixel."""
         return gaussian_nll(x, *self.mean_and_log_sigma(features))
 
 
-def bernoulli_nll(x: Pixels, logits: Array) -> Float[Array, "*b"]:
+def bernoulli_nll(x: Pixels, logits: Array) -> Float[Array, "*#b"]:
     """sum_p [log(1 + exp(l_p)) - x_p l_p] in nats; the softplus to an absolute 1e-7.
 
     log(1 + exp(-|l|)) = -log(1/2 + tanh(|l|/2) / 2): XLA computes a tanh on CPU several times faster than an exp.
@@ -88,13 +88,13 @@ def bernoulli_nll(x: Pixels, logits: Array) -> Float[Array, "*b"]:
     return pixel_sum(softplus - x * logits)
 
 
-def gaussian_nll(x: Pixels, mean: Pixels, log_sigma: Array) -> Float[Array, "*b"]:
+def gaussian_nll(x: Pixels, mean: Pixels, log_sigma: Array) -> Float[Array, "*#b"]:
     """sum_p [(x_p - m_p)^2 / (2 sigma_p^2) + log sigma_p] in nats; both terms are summed over the same pixels."""
     z = (x - mean) * jnp.exp(-log_sigma)
     return pixel_sum(0.5 * jnp.square(z) + log_sigma)
 
 
-def pixel_sum(x: Pixels) -> Float[Array, "*b"]:
+def pixel_sum(x: Pixels) -> Float[Array, "*#b"]:
     """The sum over an image, as a product with ones: a sum on CPU draws in what makes its terms, and slows it down."""
     flat = x.reshape(*x.shape[:-3], -1)
     return jnp.matmul(flat, jnp.ones(flat.shape[-1], x.dtype), precision="highest")
