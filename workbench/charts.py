@@ -39,14 +39,15 @@ def of_run(
 ) -> list["Redrawn"]:
     """The charts below the planes of the first of `runs`; `heights`, if given, of one term's and of another, pixels.
 
-    `weights` [K, Y] are what its channels hold of every label, as `name` says.
+    `weights` [K, Y] are what its channels hold of every label, as `name` says; without labels there is no such chart.
     """
     term, other = heights[:1], heights[1:]
     curves, angle = next(iter(runs.values())), -90 if max(map(len, class_names), default=0) > 2 else 0
+    matrix = Redrawn(matrix_chart, matrix_frame(weights, class_names), name, angle, *other) if class_names else None
     return [
         Redrawn(terms_chart, terms_frame(runs), len(runs) > 1, *term),
         Redrawn(usage_chart, usage_frame(curves), *other),
-        Redrawn(matrix_chart, matrix_frame(weights, class_names), name, angle, *other),
+        *([matrix] if matrix else []),
     ]
 
 

@@ -177,3 +177,7 @@ def test_what_is_not_a_number_is_null_in_a_chart_drawn_again():
     frame = pl.DataFrame({"epoch": [1.0, float("nan")], "channel": [0, 1], "share": [None, 0.5]})
     _, text = charts.Redrawn(charts.usage_chart, frame)._mime_()
     assert rows(json.loads(text))[1] == {"epoch": None, "channel": 1, "share": 0.5}
+
+
+def test_without_labels_no_chart_is_of_them():
+    assert len(charts.of_run({"live": CURVES}, np.ones((2, 1)), (), "counts")) == 2

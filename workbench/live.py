@@ -208,6 +208,7 @@ class LiveRun:
         """Whether the steps are compiled; a thread compiles them, so that commands are answered meanwhile."""
         code = self._code(self._config)
         if code not in self._compiled:
+            self._say(self._phase())
             trainer, state = self.trainer, self.state
             self._compiled[code] = compiling(lambda: (trainer, state), self._worker.wake)
         compiled = self._compiled[code].done()

@@ -4,7 +4,9 @@ import base64
 import gzip
 import html
 import json
+import math
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
@@ -18,7 +20,7 @@ from workbench import charts
 from workbench.channel_view import ChannelView
 from workbench.film import Film
 from workbench.saved import show_saved
-from workbench.scores import scores
+from workbench.scores import MEANINGS, scores
 from workbench.sweep import commit, config_hash
 
 PAGE = Path(__file__).parent / "page"
@@ -51,7 +53,7 @@ def report(snapshot: Snapshot, dataset: Dataset, film: Film, title: str) -> str:
         ),
         style=part("page.css"),
         charts="".join(f'<div id="chart{i}"></div>' for i in range(len(figures))),
-        scores=table(found),
+        scores=table(found, MEANINGS),
         versions=table(made()),
         run=table({"hash": config_hash(config), "seed": config.train.seed}),
         again=html.escape(AGAIN),
@@ -89,14 +91,19 @@ def vega() -> str:
     return packed(vl_convert.javascript_bundle().encode())
 
 
-def table(rows: dict[str, object]) -> str:
-    """Two columns of HTML."""
-    lines = (f"<tr><th>{html.escape(name.replace('_', ' '))}<td>{html.escape(str(v))}" for name, v in rows.items())
+def table(rows: dict[str, object], meanings: Mapping[str, str] | None = None) -> str:
+    """HTML: a name, its value and, where there is one, its meaning."""
+    lines = []
+    for name, value in rows.items():
+        told = f'<td class="meaning">{html.escape(meanings[name])}' if name in (meanings or ()) else ""
+        lines.append(f"<tr><th>{html.escape(name.replace('_', ' '))}<td>{html.escape(str(value))}{told}")
     return f'<table class="facts">{"".join(lines)}</table>'
 
 
 def shown(name: str, value: float) -> str:
-    """A score in four digits, a count as it is."""
+    """A score in four digits, a count as it is, and what is nan as not measured."""
+    if math.isnan(value):
+        return "not measured"
     return str(round(value)) if name in WHOLE else f"{value:.4f}"
 
 

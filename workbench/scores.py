@@ -15,6 +15,31 @@ from mixvae.runs import Snapshot
 from mixvae.trainer import Trainer
 
 CROSSED = 1000  # test images that are decoded by every channel
+MEANINGS = {  # what each score says; of test images, but for the first
+    "label_free": "w_inv inv - w_mi (2 H - h) of training images, nats; lower is better, and seeds are ranked by it",
+    "test_images": "how many were scored",
+    "active_channels": "with more than 1 % of the images",
+    "effective_channels": "exp of the entropy of the channels' shares",
+    "mse": "squared error of the chosen channel's picture, a pixel",
+    "nats": "-log p(x|z, e) of the chosen channel at its mean latent, an image",
+    "kl_z": "KL of the latents to the prior, over all channels, nats",
+    "cross_decoding": "nats that another channel's embedding adds: how far the decoder specialises",
+    "mean_z2": "of ((x - mean) / sigma)^2 where sigma is free; 1 is calibrated, above 1 too sure",
+    "share_low": "of the pixels have sigma at its lower bound",
+    "rms_low": "error of those, to be compared with the bound",
+    "share_high": "of the pixels have sigma at its upper bound",
+    "rms_high": "error of those",
+    "ence": "calibration error of the free sigmas; 0 is calibrated",
+    "spearman": "rank correlation of sigma and error",
+    "clustering_accuracy": "channels as classes, the best one-to-one naming",
+    "nmi": "normalised mutual information of channel and label",
+    "ari": "adjusted Rand index of channel and label",
+    "majority_purity": "channels as classes, each named by its majority",
+    "plane_separation": "share whose nearest neighbours in their plane have their label",
+    "label_accuracy": "by the labels that the run was trained with",
+    "accuracy_asked": "by one label a channel, asked for after training",
+    "accuracy_one_per_class": "by one label a class, drawn after training",
+}
 
 
 def scores(snapshot: Snapshot, dataset: Dataset) -> dict[str, float]:

@@ -9,8 +9,9 @@ from mixvae import metrics, predict
 from mixvae.data import draw_labels
 from mixvae.example_runs import tiny_config, tiny_dataset
 from mixvae.inference import router_logits
+from mixvae.metrics import Calibration
 from mixvae.runs import fit
-from workbench.scores import scores
+from workbench.scores import MEANINGS, scores
 
 
 @pytest.mark.parametrize("layout, latents", [("decentralized", 5), ("shared", 1)])
@@ -30,6 +31,7 @@ def test_what_there_are_too_few_images_for_is_left_out(monkeypatch):
     data = tiny_dataset()
     *_, last = fit(tiny_config(), data)
     whole = set(scores(last, data))
+    assert whole | set(Calibration._fields) | {"label_accuracy"} == set(MEANINGS)
     none_of_class_0 = replace(data, y_train=np.maximum(data.y_train, 1))
     assert whole - set(scores(last, none_of_class_0)) == {"accuracy_one_per_class"}
     crowded = metrics.plane_separation
