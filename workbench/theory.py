@@ -163,7 +163,7 @@ def film(
 
     def block(layer: dict) -> Block:
         gamma, beta = jnp.split(layer["Dense_0"]["__call__"][0], 2, axis=-1)
-        return Block(layer["LayerNorm_0"]["__call__"][0], gamma, beta, layer["__call__"][0])
+        return Block(layer["norm"][0], gamma, beta, layer["__call__"][0])
 
     return pictures, [block(layers[name]) for name in sorted(layers) if name.startswith("FiLMLayer")]
 

@@ -26,9 +26,10 @@ def nearest(what: str, value: Any, valid: Iterable[str]) -> str:
 
 
 def did_you_mean(value: Any, valid: Iterable[str]) -> str:
-    """A hint at the valid name that is nearest, if one is near."""
-    near = get_close_matches(str(value).lower(), valid, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    """A hint at the valid name that is nearest, whatever its case, if one is near."""
+    names = {name.lower(): name for name in valid}
+    near = get_close_matches(str(value).lower(), names, n=1, cutoff=0.5)
+    return f"; did you mean {names[near[0]]!r}?" if near else ""
 
 
 TYPE_NAMES = {int: "whole number", float: "number", bool: "true or false", str: "text"}

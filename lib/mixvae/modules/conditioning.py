@@ -27,7 +27,9 @@ class FiLMLayer(nn.Module):
         film = nn.Dense(2 * h.shape[-1], kernel_init=nn.initializers.zeros)(e)
         film = film.reshape(*e.shape[:-1], *[1] * (h.ndim - e.ndim), film.shape[-1])
         gamma, beta = jnp.split(film, 2, axis=-1)
-        return (1.0 + gamma) * standardised(h) + beta
+        norm = standardised(h)
+        self.sow("intermediates", "norm", norm)
+        return (1.0 + gamma) * norm + beta
 
 
 class ConcatConditioner(nn.Module):
