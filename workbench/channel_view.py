@@ -46,7 +46,7 @@ class ChannelView(anywidget.AnyWidget):
     atlas = tr.Bytes().tag(sync=True)
     points = tr.Dict({"labels": [], "names": [], "colours": [], "image": [0, 0, 0]}).tag(sync=True)
     images = tr.Bytes().tag(sync=True)  # of the points, gzip of uint8 [N, H, W, C]
-    given = tr.Dict({"images": [], "labels": [], "points": [], "undo": False, "fault": ""}).tag(sync=True)
+    given = tr.Dict({"images": [], "labels": [], "points": [], "table": "", "undo": False, "fault": ""}).tag(sync=True)
     moments = tr.List([]).tag(sync=True)  # {"epoch", "event"} of every frame that was kept
     past = tr.Bytes().tag(sync=True)  # the frame of `moment`
     film = tr.Bytes().tag(sync=True)  # gzip of u32 length | frame, of every moment; empty where `past` is asked for
@@ -123,10 +123,20 @@ class ChannelView(anywidget.AnyWidget):
             self.points = {"labels": labels, "names": names, "colours": class_colours(len(names))} | shape
 
     def show_given(
-        self, images: Sequence[int], labels: Sequence[int], points: Sequence[int], undo: bool, fault: str = ""
+        self,
+        images: Sequence[int],
+        labels: Sequence[int],
+        points: Sequence[int],
+        table: str,
+        undo: bool,
+        fault: str = "",
     ) -> None:
-        """Which training images carry a label given by hand, their points (-1: not among them), and what went wrong."""
-        self.given = {"images": images, "labels": labels, "points": points, "undo": undo, "fault": fault}
+        """Which training images carry a label given by hand, their points (-1: not among them), and all as CSV.
+
+        `undo` says whether there is a change to take back, `fault` what went wrong.
+        """
+        given = {"images": images, "labels": labels, "points": points, "table": table}
+        self.given = given | {"undo": undo, "fault": fault}
 
     def show_moments(self, moments: list[dict[str, float | str]], frames: Sequence[bytes] = ()) -> None:
         """Which moments of the past can be gone to; the view stays at its own, or is back in the present without it.

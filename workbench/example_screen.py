@@ -48,8 +48,9 @@ class Screen:
     def keeps_up(self) -> bool:
         return not self.behind
 
-    def show_given(self, images, labels, points, undo, fault=""):
-        self.given = {"images": images, "labels": labels, "points": points, "undo": undo, "fault": fault}
+    def show_given(self, images, labels, points, table, undo, fault=""):
+        given = {"images": images, "labels": labels, "points": points, "table": table}
+        self.given = given | {"undo": undo, "fault": fault}
 
     def show_moments(self, moments, frames=()):
         self.moments, self.film = moments, list(frames)

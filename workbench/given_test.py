@@ -71,3 +71,12 @@ def test_a_wrong_table_changes_nothing_and_is_told(fault):
 def test_a_label_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match=re.escape("there is no label 3; they are 0 to 2, and -1 for none")):
         GivenLabels(7).label([0, 1], [2, 3], 3)
+
+
+def test_a_table_is_read_as_it_was_written():
+    names = ("a, b", 'the "c"', "7")
+    given, again = GivenLabels(7), GivenLabels(7)
+    given.label([6, 0, 3], [1, 0, 2], 3)
+    again.read(given.table(names), names)
+    np.testing.assert_array_equal(again.labels, given.labels)
+    assert GivenLabels(7).table(names) == GivenLabels(7).table(()) == "image,label\n"

@@ -136,9 +136,9 @@ def test_what_a_run_says_when_it_is_kept_is_on_the_panel(run, panel):
 
 def test_labels_given_on_the_planes_let_their_weight_act(run, panel):
     assert "no training image has a label" in words(panel)["w_label"]
-    run.view.show_given([3], [1], [-1], undo=True)
+    run.view.show_given([3], [1], [-1], "", undo=True)
     assert "w_label" not in words(panel)
-    run.view.show_given([], [], [], undo=True)
+    run.view.show_given([], [], [], "", undo=True)
     assert "w_label" in words(panel) and run.told == []
 
 

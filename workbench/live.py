@@ -314,7 +314,9 @@ class LiveRun:
         self._publish(whole=not self._training)
 
     def _show_given(self, fault: str = ""):
-        self.view.show_given(*self.given.told(self.points.index), bool(self.given.before), fault)
+        given = self.given
+        table = given.table(self.dataset.class_names)
+        self.view.show_given(*given.told(self.points.index), table, bool(given.before), fault)
 
     def _go_to(self, moment: int):
         if 0 <= moment < len(self.film.moments):

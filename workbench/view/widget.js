@@ -197,13 +197,11 @@ function onRatio(changed, signal) {
   here.addEventListener("change", () => (changed(), onRatio(changed, signal)), { once: true, signal });
 }
 
-// The label's name of every given point, the labels as words and as a table of images of the training set.
-function labelsByPoint({ images, labels, points: places, undo, fault }, { names }) {
+// The label's name of every given point, and all labels in words.
+function labelsByPoint({ images, labels, points: places, table, undo, fault }, { names }) {
   const points = new Map(places.flatMap((point, i) => (point < 0 ? [] : [[point, names[labels[i]]]])));
   const count = images.length ? `${images.length} label${images.length > 1 ? "s" : ""} given` : "";
   const words = [count, fault].filter(Boolean).join(" · ");
-  const quoted = (name) => `"${name.replaceAll('"', '""')}"`;
-  const table = ["image,label", ...images.map((image, i) => `${image},${quoted(names[labels[i]])}`), ""].join("\n");
   return { points, words, table, undo, count: images.length };
 }
 
